@@ -1,0 +1,26 @@
+"""The rows that hold the truth."""
+
+from automation.models.access import AnsweredRequest as AnsweredRequest
+from automation.models.access import ApiToken as ApiToken
+from automation.models.approvals import Participant as Participant
+from automation.models.inventory import Group as Group
+from automation.models.inventory import HostKey as HostKey
+from automation.models.inventory import Spool as Spool
+from automation.models.inventory import Target as Target
+from automation.models.inventory import TargetLock as TargetLock
+from automation.models.processes import Installation as Installation
+from automation.models.processes import QueueProbe as QueueProbe
+from automation.models.processes import WorkerProcess as WorkerProcess
+from automation.models.results import Attempt as Attempt
+from automation.models.results import AttemptState as AttemptState
+from automation.models.results import OutputChunk as OutputChunk
+from automation.models.results import ResultState as ResultState
+from automation.models.results import StepResult as StepResult
+from automation.models.runs import Event as Event
+from automation.models.runs import IllegalTransition as IllegalTransition
+from automation.models.runs import JobRun as JobRun
+from automation.models.runs import RunStatus as RunStatus
+from automation.models.runs import RunTarget as RunTarget
+from automation.models.runs import Shard as Shard
+from automation.models.workflows import Workflow as Workflow
+from automation.models.workflows import WorkflowVersion as WorkflowVersion

@@ -1,0 +1,48 @@
+"""Worker processes as they report themselves, and this installation's name for itself."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+
+class WorkerProcess(models.Model):
+    """One supervised worker command: its heartbeat, and the probe that went through its queue."""
+
+    worker_id = models.CharField(max_length=64, unique=True)
+    cluster = models.CharField(max_length=20)
+    clock = models.CharField(max_length=64)
+    seen = models.FloatField(help_text="Seconds on that clock.")
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.cluster} {self.worker_id}"
+
+
+class QueueProbe(models.Model):
+    """A task sent through each queue again and again: an answer proves that the queue moves."""
+
+    cluster = models.CharField(max_length=20, unique=True)
+    sent = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    answered = models.PositiveIntegerField(default=0)
+    answered_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.cluster}: {self.answered}/{self.sent}"
+
+
+class Installation(models.Model):
+    """The one row that names this installation; it stands in the path of our spools on targets."""
+
+    uuid = models.UUIDField(default=uuid.uuid4)
+
+    def __str__(self) -> str:
+        return self.uuid.hex
+
+    @classmethod
+    def identity(cls) -> str:
+        row, _ = cls.objects.get_or_create(pk=1)
+        return row.uuid.hex[:16]

@@ -1,0 +1,66 @@
+"""Workflows and their versions, which never change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+
+from automation.models.access import may
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+class WorkflowQuerySet(models.QuerySet["Workflow"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> WorkflowQuerySet:
+        return self if may(user, "runs:read") else self.none()
+
+    def publish(self, definition: dict[str, Any], *, text: str, author: Any) -> WorkflowVersion:
+        """The newest version of the workflow this canonical definition names.
+
+        The same definition as the newest version makes no new one.
+        """
+        with transaction.atomic():
+            workflow, _ = self.select_for_update().get_or_create(name=definition["name"])
+            newest = workflow.versions.order_by("-number").first()
+            if newest is not None and newest.definition == definition:
+                return newest
+            return workflow.versions.create(
+                number=newest.number + 1 if newest else 1, definition=definition, text=text, author=author
+            )
+
+
+class Workflow(models.Model):
+    """An ordered list of steps under a name; what it says stands in its versions."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = WorkflowQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkflowVersion(models.Model):
+    """One immutable edition of a workflow."""
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    definition = models.JSONField()
+    text = models.TextField(help_text="As its author wrote it.")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("workflow", "-number")
+        constraints = (models.UniqueConstraint("workflow", "number", name="version_number_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.workflow.name} v{self.number}"

@@ -1,0 +1,220 @@
+"""Freezing: from a workflow, a query and parameters to the plan that people approve and workers re-check.
+
+Two levels of hash. The header covers what is the same for all targets, a leaf covers one target; the plan hash
+covers the header's hash and every leaf's, in order. Stored text is hashed to the byte: nothing is re-serialised
+to check it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from automation.definitions.parameters import check_parameters
+from automation.definitions.query import Query
+from automation.definitions.rollout import RolloutPlan, plan_rollout
+from automation.definitions.schema import Workflow
+from automation.models import Group, Target
+from automation.policy.rules import Tier
+
+
+def canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class PlanError(ValueError):
+    """The request cannot become a plan; `errors` says where and why."""
+
+    def __init__(self, code: str, message: str, errors: list[dict[str, Any]] | None = None) -> None:
+        self.code = code
+        self.errors = errors or []
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenTarget:
+    """One target's leaf."""
+
+    target: Target
+    leaf: str
+    leaf_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a run will do, before it exists."""
+
+    workflow: Workflow
+    parameters: dict[str, Any]
+    rollout: RolloutPlan
+    header: str
+    header_hash: str
+    plan_hash: str
+    targets: tuple[FrozenTarget, ...]
+
+    @property
+    def tier(self) -> Tier:
+        return self.workflow.tier
+
+    @property
+    def environments(self) -> frozenset[str]:
+        return frozenset(t.target.environment.lower() for t in self.targets if t.target.environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A target as a query sees it."""
+
+    name: str
+    groups: tuple[str, ...]
+    tags: tuple[str, ...]
+    environment: str
+    platform: str
+    zone: str
+    variables: dict[str, Any]
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, target: Target) -> Candidate:
+        return cls(
+            name=target.name,
+            groups=tuple(group.name for group in target.groups.all()),
+            tags=tuple(target.tags),
+            environment=target.environment,
+            platform=target.platform,
+            zone=target.zone,
+            variables=target.all_variables(),
+            facts={},
+        )
+
+
+def matching(query: Query, targets: list[Target]) -> list[Target]:
+    """Those of `targets` that the query names, in the order in which a rollout takes them."""
+    chosen = [target for target in targets if query.matches(Candidate.of(target))]
+    return sorted(chosen, key=lambda t: (t.name.lower(), t.name))
+
+
+def freeze(
+    workflow: Workflow,
+    query: Query,
+    *,
+    parameters: dict[str, Any],
+    rollout: dict[str, Any] | None,
+    visible: list[Target],
+    dry_run: bool = False,
+    policy_version: str = "",
+) -> Plan:
+    """The plan of `workflow` on those of `visible` that `query` names.
+
+    Raises PlanError when nothing matches, a target has no body for its platform, or a parameter is wrong.
+    """
+    chosen = _chosen(workflow, query, visible)
+    if rollout is not None:
+        workflow = workflow.with_rollout(rollout)
+    values = check_parameters(workflow, parameters)
+    arithmetic = plan_rollout(workflow, len(chosen))
+    header = canonical(
+        {
+            "v": 1,
+            "workflow": workflow.canonical(),
+            "parameters": values,
+            "rollout": arithmetic.as_dict(),
+            "query": query.to_text(),
+            "dry_run": dry_run,
+            "policy": policy_version,
+        }
+    )
+    leaves = tuple(freeze_target(target) for target in chosen)
+    header_hash = sha256(header)
+    return Plan(
+        workflow=workflow,
+        parameters=values,
+        rollout=arithmetic,
+        header=header,
+        header_hash=header_hash,
+        plan_hash=hash_plan(header_hash, [leaf.leaf_hash for leaf in leaves]),
+        targets=leaves,
+    )
+
+
+def hash_plan(header_hash: str, leaf_hashes: list[str]) -> str:
+    return sha256("\n".join([header_hash, *leaf_hashes]))
+
+
+def freeze_target(target: Target) -> FrozenTarget:
+    """What a worker needs to reach this target, and must find unchanged when it does."""
+    credential = target.credential
+    leaf = canonical(
+        {
+            "target": target.pk,
+            "name": target.name,
+            "address": target.address,
+            "port": target.port,
+            "platform": target.platform,
+            "transport": target.transport,
+            "environment": target.environment,
+            "groups": sorted(group.name for group in target.groups.all()),
+            "tags": sorted(target.tags),
+            "host_keys": target.trusted_keys(),
+            "credential": credential.pk if credential else None,
+            "login": credential.username if credential else None,
+            "variables": target.all_variables(),
+        }
+    )
+    return FrozenTarget(target=target, leaf=leaf, leaf_hash=sha256(leaf))
+
+
+def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Target]:
+    chosen = matching(query, visible)
+    if not chosen:
+        known = ", ".join(sorted(Group.objects.values_list("name", flat=True))[:20]) or "none"
+        raise PlanError(
+            "targets.none",
+            f"No enabled target matches {query.to_text()!r}. Groups there are: {known}.",
+            [{"path": "targets", "message": "matches no enabled target"}],
+        )
+    lacking = {
+        platform: step.name
+        for platform in {target.platform for target in chosen}
+        for step in workflow.steps
+        if step.run.for_platform(platform) is None
+    }
+    if lacking:
+        raise PlanError(
+            "body.missing",
+            "Some targets have no body to run: " + ", ".join(f"{p} in step {s!r}" for p, s in lacking.items()),
+            [{"path": f"steps[{s!r}].run", "message": f"no body for {p}"} for p, s in lacking.items()],
+        )
+    return chosen
+
+
+def blast_radius(plan: Plan) -> dict[str, Any]:
+    """What people should see before they approve: where the plan reaches, and its worst case."""
+    targets = [frozen.target for frozen in plan.targets]
+    sizes = {
+        name: Target.objects.usable().filter(groups__name=name).count()
+        for name in {group.name for target in targets for group in target.groups.all()}
+    }
+    in_group = Counter(group.name for target in targets for group in target.groups.all())
+    return {
+        "targets": len(targets),
+        "by_environment": dict(Counter(target.environment or "none" for target in targets)),
+        "by_platform": dict(Counter(target.platform for target in targets)),
+        "by_group": {
+            name: {"targets": count, "share": round(count / max(sizes[name], 1), 3)}
+            for name, count in sorted(in_group.items())
+        },
+        "without_trusted_key": [t.name for t in targets if not t.trusted_keys()],
+        "without_credential": [t.name for t in targets if t.credential is None],
+        "locked": sorted({t.name for t in targets if t.runs.filter(locks__isnull=False).exists()})
+        if len(targets) <= 200
+        else [],
+        "worst_case": plan.rollout.worst_case,
+    }

@@ -1,0 +1,155 @@
+"""Submission: a frozen plan becomes a run with every row it will ever work on, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from automation.definitions.query import Query
+from automation.definitions.schema import Workflow
+from automation.models import JobRun, Participant, RunStatus, RunTarget, StepResult, Target
+from automation.models.runs import APPROVAL_LASTS
+from automation.plan import Plan, PlanError, blast_radius, freeze
+from automation.policy.rules import AuthorKind, Decision, Facts, load_policy
+from automation.workers.queue import enqueue
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from automation.models import ApiToken, WorkflowVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What somebody asks for. `requesters` are all people who had a part in asking; none of them may approve."""
+
+    workflow: Workflow
+    query: Query
+    submitter: User
+    requesters: tuple[User, ...] = ()
+    token: ApiToken | None = None
+    version: WorkflowVersion | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    rollout: dict[str, Any] | None = None
+    dry_run: bool = False
+    hold: bool = False
+    reason: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def author_kind(self) -> AuthorKind:
+        """Who wrote or submitted this, the least trusted part counting."""
+        kind = self.token.kind if self.token else "person"
+        written_by_ai = self.source.get("kind") == "ai" or bool(self.source.get("model"))
+        return "ai" if written_by_ai or kind == "ai" else "service" if kind == "service" else "person"
+
+
+class PolicyDenied(PlanError):
+    """A rule forbids the run."""
+
+
+def submit(wanted: Submission) -> JobRun:
+    """Freeze, decide and write the run; wake a worker if nothing stands in its way.
+
+    Raises PlanError (what was asked cannot be planned) or PolicyDenied. On an error nothing is written.
+    """
+    policy = load_policy()
+    plan = freeze(
+        wanted.workflow,
+        wanted.query,
+        parameters=wanted.parameters,
+        rollout=wanted.rollout,
+        visible=list(Target.objects.visible_to(wanted.submitter).usable().with_plan_parts()),
+        dry_run=wanted.dry_run,
+        policy_version=policy.version,
+    )
+    decision = policy.decide(facts_of(plan, wanted))
+    if decision.denied:
+        raise PolicyDenied("policy.denied", f"The policy forbids this run: {decision.denied}.")
+    with transaction.atomic():
+        run = _write(wanted, plan, decision)
+        run.tell([{"kind": "run", "state": run.status, "message": _opening(run, decision)}])
+        if run.status == RunStatus.QUEUED:
+            enqueue("control", "advance", run.pk)
+    return run
+
+
+def facts_of(plan: Plan, wanted: Submission) -> Facts:
+    return Facts(
+        tier="read" if wanted.dry_run else plan.tier,
+        author=wanted.author_kind,
+        environments=plan.environments,
+        targets=len(plan.targets),
+    )
+
+
+def _write(wanted: Submission, plan: Plan, decision: Decision) -> JobRun:
+    now = timezone.now()
+    waits = RunStatus.AWAITING_APPROVAL if decision.approvals else RunStatus.QUEUED
+    run = JobRun.objects.create(
+        workflow_version=wanted.version,
+        workflow_name=plan.workflow.name,
+        status=RunStatus.HELD if wanted.hold else waits,
+        header=plan.header,
+        header_hash=plan.header_hash,
+        plan_hash=plan.plan_hash,
+        tier=plan.tier,
+        blast_radius=blast_radius(plan),
+        findings=[{"rule": rule} for rule in decision.rules],
+        approvals_required=decision.approvals,
+        policy_version=decision.version,
+        submitted_by=wanted.submitter,
+        token=wanted.token,
+        author_kind=wanted.author_kind,
+        reason=wanted.reason,
+        source=wanted.source,
+        dry_run=wanted.dry_run,
+        total=len(plan.targets),
+        max_failures=plan.rollout.max_failures,
+        max_parallel=plan.rollout.max_parallel,
+        created_at=now,
+        expires_at=now + APPROVAL_LASTS,
+        wake_at=None if wanted.hold or decision.approvals else now,
+    )
+    people = {user.pk: user for user in (wanted.submitter, *wanted.requesters)}
+    Participant.objects.bulk_create(
+        [Participant(run=run, user=user, part=Participant.Part.REQUESTER) for user in people.values()]
+    )
+    _write_rows(run, plan)
+    return run
+
+
+def _write_rows(run: JobRun, plan: Plan) -> None:
+    batch_of = [number for number, size in enumerate(plan.rollout.batches) for _ in range(size)]
+    targets = RunTarget.objects.bulk_create(
+        [
+            RunTarget(
+                run=run,
+                target=frozen.target,
+                name=frozen.target.name,
+                position=position,
+                batch=batch_of[position],
+                leaf=frozen.leaf,
+                leaf_hash=frozen.leaf_hash,
+            )
+            for position, frozen in enumerate(plan.targets)
+        ],
+        batch_size=500,
+    )
+    StepResult.objects.bulk_create(
+        [
+            StepResult(run=run, run_target=target, step_index=index, step=step.name)
+            for target in targets
+            for index, step in enumerate(plan.workflow.steps)
+        ],
+        batch_size=1000,
+    )
+
+
+def _opening(run: JobRun, decision: Decision) -> str:
+    people = f"{decision.approvals} approval" + ("s" if decision.approvals != 1 else "")
+    rules = f" ({'; '.join(decision.rules)})" if decision.rules else ""
+    return f"Planned for {run.total} target{'s' if run.total != 1 else ''}, {people} needed{rules}."
