@@ -104,6 +104,7 @@ class JobRun(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     wake_at = models.DateTimeField(null=True, db_index=True)
+    bake_until = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
 from automation.libraries.envelope import End, Probe
 from automation.libraries.errors import LibraryError
 from automation.libraries.types import Stream
@@ -15,7 +13,6 @@ class Connected:
     """The target proved its identity and let us in."""
 
     position: int
-    connection: Any
     probe: Probe | None = None
 
 
@@ -32,7 +29,7 @@ class Started:
     """The target says that the script is starting."""
 
     position: int
-    attempt: Any
+    attempt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class Output:
     """Bytes of one stream, in order."""
 
     position: int
-    attempt: Any
+    attempt: str
     stream: Stream
     data: bytes
 
@@ -50,7 +47,7 @@ class Ended:
     """A framed end record arrived."""
 
     position: int
-    attempt: Any
+    attempt: str
     end: End
 
 
@@ -59,7 +56,7 @@ class Lost:
     """It may have been sent, and the channel is gone."""
 
     position: int
-    attempt: Any
+    attempt: str
     error: LibraryError
 
 
@@ -68,7 +65,7 @@ class Refused:
     """The guard did not start this try, and never will."""
 
     position: int
-    attempt: Any
+    attempt: str
     reason: str
 
 
@@ -77,7 +74,7 @@ class Fenced:
     """The try can never start; `proven` says whether it is certain that it never had."""
 
     position: int
-    attempt: Any
+    attempt: str
     proven: bool
 
 
@@ -86,8 +83,15 @@ class Broke:
     """Our own code failed in an I/O thread."""
 
     position: int
-    attempt: Any
-    error: BaseException
+    attempt: str | None
+    error: Exception
 
 
-Message = Connected | NotSent | Started | Output | Ended | Lost | Refused | Fenced | Broke
+@dataclass(frozen=True, slots=True)
+class LeaseLapsed:
+    """Nothing was sent: when the moment came, the lease was over."""
+
+    position: int
+
+
+Message = LeaseLapsed | Connected | NotSent | Started | Output | Ended | Lost | Refused | Fenced | Broke

@@ -10,9 +10,9 @@ from typing import Literal
 
 from automation.definitions.schema import Step, Workflow
 from automation.models import Attempt, AttemptState, ResultState, StepResult
-from automation.models.results import GOOD
 
 BodyName = Literal["run", "check", "verify", "undo"]
+HARMLESS_SKIPS = ("condition.false", "dry_run")
 UNDOABLE = (ResultState.FAILED, ResultState.TIMED_OUT)
 
 
@@ -65,13 +65,15 @@ class Sequence:
     def next(self, results: list[StepResult], ended: dict[tuple[int, str], Attempt]) -> Action:
         """`results` in order of steps; `ended` the last finished attempt of each step and body."""
         for index, result in enumerate(results):
-            if result.state in GOOD and result.code != "step.earlier":
+            if result.state == ResultState.SUCCEEDED or result.code in HARMLESS_SKIPS:
                 continue
             if result.state == ResultState.PENDING:
                 return self._first_body(index)
             if result.state == ResultState.RUNNING:
                 run = ended.get((index, "run"))
                 return Begin(index, "verify") if run is not None else self._first_body(index)
+            if result.state == ResultState.SKIPPED:
+                return Finish(good=False)  # stopped or cancelled before it
             return self._aftermath(index, results, ended)
         return Finish(good=True)
 

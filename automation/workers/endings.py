@@ -1,0 +1,123 @@
+"""How bodies, steps and targets end, and what each end means for the run's budget."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from automation.models import Attempt, AttemptState, JobRun, ResultState, RunTarget, StepResult
+from automation.models.results import GOOD, UNFINISHED
+from automation.workers import gate
+from automation.workers.recorder import Recorder
+from automation.workers.settle import Verdict, settle
+from automation.workers.work import Work
+
+# A canary that only could not be reached says nothing about the change: the next target takes its place.
+NOT_THE_CHANGES_FAULT = (ResultState.UNREACHABLE, ResultState.BLOCKED)
+
+
+class Endings:
+    """Every method runs in the tick's transaction and holds the run's row."""
+
+    def __init__(self, recorder: Recorder, *, canary: bool) -> None:
+        self._recorder = recorder
+        self._canary = canary
+
+    def conclude(
+        self, run: JobRun, work: Work, verdict: Verdict, *, outputs: bytes = b"", exit_code: int | None = None
+    ) -> None:
+        """The open attempt is over; its verdict goes to the step."""
+        attempt = work.attempt
+        assert attempt is not None
+        attempt.code, attempt.message = verdict.code, verdict.message
+        self._recorder.flush_output(work, last=True)
+        self._recorder.attempt(attempt)
+        result, before = work.result(), work.result().state
+        settle(work, attempt.body, verdict, outputs=outputs, exit_code=exit_code)
+        work.forget_attempt()
+        work.busy = False
+        if result.state != before:
+            self._told(run, work, result, body=attempt.body)
+        elif attempt.body == Attempt.Body.UNDO:
+            state = "undone" if result.undone else "undo_failed"
+            self._recorder.fact(work, body="undo", state=state, message=verdict.message)
+        else:
+            self._recorder.fact(work, body=attempt.body, state=verdict.state)
+
+    def give_up(self, run: JobRun, work: Work, verdict: Verdict) -> None:
+        """Nothing of the open attempt was started, and nothing will be."""
+        assert work.attempt is not None
+        work.attempt.state, work.attempt.ended_at = AttemptState.FENCED, timezone.now()
+        self.conclude(run, work, verdict)
+
+    def unknown(self, run: JobRun, work: Work, why: str) -> None:
+        """It may have run and we cannot tell: bad, loud, and its target stays locked."""
+        assert work.attempt is not None
+        work.attempt.state, work.attempt.ended_at = AttemptState.UNKNOWN, timezone.now()
+        work.unknown = True
+        self.conclude(run, work, Verdict(ResultState.UNKNOWN, "outcome.unknown", why))
+
+    def close_attempt(self, work: Work, state: AttemptState, code: str) -> None:
+        """Close the open attempt without a verdict: another try of the same body follows."""
+        attempt = work.attempt
+        assert attempt is not None
+        attempt.state, attempt.code, attempt.ended_at = state, code, timezone.now()
+        self._recorder.flush_output(work, last=True)
+        self._recorder.attempt(attempt)
+        losses = work.losses
+        work.attempt = None
+        work.forget_attempt()
+        work.losses, work.busy = losses, False
+
+    def close_unsent(self, run: JobRun, work: Work, verdict: Verdict) -> None:
+        """The step at hand ends without an attempt."""
+        result = work.result()
+        result.state, result.code, result.message = verdict.state, verdict.code, verdict.message
+        result.finished_at = timezone.now()
+        self._told(run, work, result)
+
+    def skip(self, work: Work, step_indexes: tuple[int, ...], code: str) -> None:
+        for index in step_indexes:
+            result = work.results[index]
+            result.state, result.code, result.finished_at = ResultState.SKIPPED, code, timezone.now()
+            self._recorder.result(work, result)
+
+    def skip_rest(self, run: JobRun, work: Work, code: str) -> None:
+        """Nothing more is sent to this target."""
+        result = work.result()
+        if result.state == ResultState.RUNNING:
+            # Claimed or fenced, so nothing of it has run.
+            self.close_unsent(run, work, Verdict(ResultState.CANCELLED, code, "It had not started."))
+        rest = tuple(i for i, r in enumerate(work.results) if r.state == ResultState.PENDING)
+        self.skip(work, rest, code)
+
+    def finish(self, run: JobRun, work: Work, *, good: bool) -> None:
+        """The target's last known end."""
+        gate.leave(run, work, keep_lock=work.unknown)
+        work.row.state, work.row.good = RunTarget.State.DONE, good
+        work.row.save(update_fields=["state", "good"])
+        run.save(update_fields=["in_flight"])
+
+    def _told(self, run: JobRun, work: Work, result: StepResult, *, body: str = "") -> None:
+        self._recorder.result(work, result, body=body)
+        if result.state in GOOD or result.state in UNFINISHED or result.state == ResultState.CANCELLED:
+            return
+        others_bad = any(r.state not in (*GOOD, *UNFINISHED) for r in work.results if r is not result)
+        if others_bad:
+            return
+        run.bad += 1
+        if not run.stop_code:
+            run.stop_code = self._stop_code(run, result)
+            if run.stop_code:
+                self._recorder.tell({"kind": "note", "code": run.stop_code, "message": _STOPPED[run.stop_code]})
+        run.save(update_fields=["bad", "stop_code"])
+
+    def _stop_code(self, run: JobRun, result: StepResult) -> str:
+        if self._canary and result.state not in NOT_THE_CHANGES_FAULT:
+            return "rollout.canary"
+        return "rollout.budget" if run.bad > run.max_failures else ""
+
+
+_STOPPED = {
+    "rollout.canary": "The canary went wrong: no other target is touched.",
+    "rollout.budget": "More targets went wrong than this rollout allows: no further target is started.",
+}

@@ -1,0 +1,80 @@
+"""What goes over the wire for a target: where, as whom, and the script with its values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from automation.definitions.conditions import Condition, ConditionError
+from automation.definitions.parameters import build_payload, prelude
+from automation.libraries.types import Credentials, Endpoint
+from automation.models import ResultState, Target
+from automation.workers.sequence import BodyName
+from automation.workers.settle import Verdict
+from automation.workers.wire import Address
+from automation.workers.work import Work
+from credentials.secret import Secret
+
+
+def address_of(work: Work, target: Target) -> Address:
+    """The frozen place and login, with today's secrets of that credential."""
+    leaf = work.leaf
+    assert target.credential is not None
+    secrets = target.credential.secrets()
+    return Address(
+        position=work.position,
+        endpoint=Endpoint(leaf["address"], leaf["port"], tuple(leaf["host_keys"])),
+        credentials=Credentials(
+            username=leaf["login"],
+            password=secrets.password,
+            private_key=secrets.private_key,
+            passphrase=secrets.passphrase,
+            become_password=secrets.become_password,
+        ),
+    )
+
+
+def secrets_of(address: Address) -> list[Secret]:
+    """Everything that must never be stored as this target's output."""
+    known = address.credentials
+    return [s for s in (known.password, known.private_key, known.passphrase, known.become_password) if s]
+
+
+def payload_of(work: Work, body: BodyName) -> bytes:
+    """The body's script after its variables, as data: values never become part of the script's text."""
+    script = work.sequence.script(work.step_index, body)
+    assert script is not None
+    values = work.leaf["variables"] | {k: v for k, v in work.parameters.items() if v is not None}
+    return build_payload(prelude(values, work.outputs()), script)
+
+
+def condition_holds(work: Work) -> Verdict | None:
+    """None when the step's `when` is true or absent, else how the step ends without being sent."""
+    text = work.sequence.step(work.step_index).when
+    if text is None:
+        return None
+    try:
+        holds = Condition(text).evaluate(context_of(work))
+    except ConditionError as error:
+        return Verdict(ResultState.FAILED, "condition.invalid", str(error))
+    return None if holds else Verdict(ResultState.SKIPPED, "condition.false", f"Not so: {text}")
+
+
+def context_of(work: Work) -> dict[str, Any]:
+    """What a condition may look at."""
+    leaf = work.leaf
+    steps = {
+        result.step: {
+            "state": str(result.state),
+            "outputs": json.loads(json.dumps(result.outputs)),
+            "exit_code": result.exit_code,
+        }
+        for result in work.results[: work.step_index]
+    }
+    keys = ("name", "platform", "environment", "groups", "tags")
+    return {
+        "steps": steps,
+        "parameters": work.parameters,
+        "variables": leaf["variables"],
+        "target": {key: leaf[key] for key in keys},
+    }

@@ -1,0 +1,146 @@
+"""May this target start to change now? Budget, width, lock and drift, under the run's row lock."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from automation.models import HostKey, JobRun, RunTarget, Target, TargetLock
+from automation.models.inventory import fingerprint
+from automation.policy.rules import Facts, load_policy
+from automation.workers.work import Work
+
+Answer = Literal["go", "wait", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why nothing may be sent to this target."""
+
+    code: str
+    message: str
+
+
+def enter(run: JobRun, work: Work) -> Answer | Block:
+    """Let the target begin its changes, if the whole run's budget and width allow it and its lock is free.
+
+    The caller holds the run's row lock, so for all shards together: bad ≤ max_failures and in_flight <
+    max_parallel hold at every start.
+    """
+    if work.changing:
+        return "go"
+    if run.stopped or run.bad > run.max_failures:
+        return "stopped"
+    if run.in_flight >= run.max_parallel:
+        return "wait"
+    holder = _lock(run, work)
+    if holder is not None:
+        if holder.run_target.state != RunTarget.State.DONE:
+            return "wait"
+        return Block(
+            "target.locked",
+            f"Run {holder.run_id} left this target in a state nobody knows: look at it, then free its lock.",
+        )
+    run.in_flight += 1
+    run.save(update_fields=["in_flight"])
+    work.row.state = RunTarget.State.CHANGING
+    work.row.save(update_fields=["state"])
+    return "go"
+
+
+def leave(run: JobRun, work: Work, *, keep_lock: bool) -> None:
+    """The target's last known end: free its lock and its place in the window."""
+    if work.changing:
+        run.in_flight -= 1
+    if not keep_lock:
+        TargetLock.objects.filter(run_target=work.row).delete()
+
+
+def lock_keys(work: Work) -> list[str]:
+    """One machine is one lock, under whatever names it is known: each host key counts, and the target itself."""
+    keys = [f"hostkey:{fingerprint(line.split()[1])}" for line in work.leaf["host_keys"]]
+    return [*keys, f"target:{work.leaf['target']}"]
+
+
+def _lock(run: JobRun, work: Work) -> TargetLock | None:
+    """Take all locks of the target, or return one that somebody else holds."""
+    keys = lock_keys(work)
+    held = TargetLock.objects.filter(key__in=keys).exclude(run_target=work.row)
+    holder = held.select_related("run_target").first()
+    if holder is None:
+        TargetLock.objects.bulk_create([TargetLock(key=key, run=run, run_target=work.row) for key in keys])
+    return holder
+
+
+class Drift:
+    """Compares frozen leaves with the world, in a fixed number of queries for many targets."""
+
+    def __init__(self, run: JobRun, works: list[Work]) -> None:
+        ids = [work.leaf["target"] for work in works]
+        rows = Target.objects.filter(pk__in=ids).select_related("credential").prefetch_related("host_keys")
+        self.targets = {target.pk: target for target in rows} if ids else {}
+        self._policy = _policy_now(run)
+        self._run = run
+
+    def blocks(self, work: Work) -> Block | None:
+        """The first reason for which this target may not be touched, or None."""
+        leaf = work.leaf
+        if not work.intact:
+            return Block("plan.changed", "What is stored for this target is not what was approved.")
+        if self._policy is not None:
+            return self._policy
+        if not leaf["host_keys"]:
+            return Block("hostkey.unknown", "No host key of this target was trusted when the plan was made.")
+        target = self.targets.get(leaf["target"])
+        if target is None:
+            return Block("plan.changed", "The target was deleted after the plan was made.")
+        if not target.enabled:
+            return Block("plan.changed", "The target was disabled after the plan was made.")
+        return _key_block(leaf, target) or _credential_block(leaf, target)
+
+
+def _key_block(leaf: dict[str, Any], target: Target) -> Block | None:
+    trusted = {key.line for key in target.host_keys.all() if key.state == HostKey.State.TRUSTED}
+    gone = [line for line in leaf["host_keys"] if line not in trusted]
+    if not gone:
+        return None
+    names = ", ".join(fingerprint(line.split()[1]) for line in gone)
+    return Block("hostkey.changed", f"No longer trusted since the plan was made: {names}.")
+
+
+def _credential_block(leaf: dict[str, Any], target: Target) -> Block | None:
+    credential = target.credential
+    if leaf["credential"] is None or credential is None:
+        return Block("credential.missing", "The target has no credential to log in with.")
+    if not credential.enabled:
+        return Block("credential.missing", f"The credential {credential.name!r} is disabled.")
+    if credential.pk != leaf["credential"] or credential.username != leaf["login"]:
+        return Block(
+            "plan.changed",
+            f"The plan logs in as {leaf['login']!r}; the target's credential now says {credential.username!r}.",
+        )
+    return None
+
+
+def _policy_now(run: JobRun) -> Block | None:
+    """Whether today's policy asks for more than this run was given."""
+    facts = Facts(
+        tier="read" if run.dry_run else run.tier,  # type: ignore[arg-type] # written from Tier at submission
+        author=run.author_kind,  # type: ignore[arg-type] # written from AuthorKind at submission
+        environments=frozenset(e.lower() for e in run.blast_radius.get("by_environment", {}) if e != "none"),
+        targets=run.total,
+    )
+    now = load_policy().decide(facts)
+    if now.denied:
+        return Block("policy.denied", f"The policy now forbids this run: {now.denied}.")
+    if now.approvals > run.approvals_required:
+        return Block(
+            "policy.denied",
+            f"The policy now asks for {now.approvals} approvals; this run was given {run.approvals_required}.",
+        )
+    return None
+
+
+def header_intact(run: JobRun) -> bool:
+    return hashlib.sha256(run.header.encode()).hexdigest() == run.header_hash

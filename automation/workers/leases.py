@@ -1,0 +1,56 @@
+"""Who lives, who holds what, and who has fallen silent."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from automation.models import QueueProbe, Shard, WorkerProcess
+from automation.workers.clock import lease_clock
+
+FRESH_SECONDS = 30.0
+PROBE_PATIENCE_SECONDS = 40.0
+
+
+def worker_heartbeat(worker_id: str, cluster: str) -> None:
+    """This worker command lives; called every 2 s by its main process."""
+    clock, now = lease_clock()
+    WorkerProcess.objects.update_or_create(
+        worker_id=worker_id,
+        defaults={"cluster": cluster, "clock": clock, "seen": now, "seen_at": timezone.now()},
+    )
+
+
+def end_leases(worker_id: str) -> None:
+    """No process of this worker is left: what it held is free at once."""
+    Shard.objects.end_leases(worker_id)
+    WorkerProcess.objects.filter(worker_id=worker_id).delete()
+
+
+def silent_workers(worker_ids: list[str], seconds: float) -> list[str]:
+    """Those that stopped reporting, hold a shard they no longer renew, or let tasks lie while they are free."""
+    clock, now = lease_clock()
+    rows = {row.worker_id: row for row in WorkerProcess.objects.filter(worker_id__in=worker_ids, clock=clock)}
+    mute = {name for name, row in rows.items() if now - row.seen > seconds}
+    held = Shard.objects.filter(lease_owner__in=worker_ids, state=Shard.State.RUNNING, lease_clock=clock)
+    # lease_until 0: the supervisor itself ended it.
+    stale = held.filter(lease_until__gt=0, lease_until__lt=now + Shard.LEASE_SECONDS - seconds)
+    stuck = {name for name, row in rows.items() if _probe_overdue(row.cluster) and not _busy(name, now)}
+    return sorted(mute | set(stale.values_list("lease_owner", flat=True)) | stuck)
+
+
+def fresh_clusters() -> set[str]:
+    """Clusters with a worker heard of in the last 30 s."""
+    clock, now = lease_clock()
+    fresh = WorkerProcess.objects.filter(clock=clock, seen__gt=now - FRESH_SECONDS)
+    return set(fresh.values_list("cluster", flat=True))
+
+
+def _probe_overdue(cluster: str) -> bool:
+    probe = QueueProbe.objects.filter(cluster=cluster).first()
+    if probe is None or probe.sent_at is None or probe.answered >= probe.sent:
+        return False
+    return (timezone.now() - probe.sent_at).total_seconds() > PROBE_PATIENCE_SECONDS
+
+
+def _busy(worker_id: str, now: float) -> bool:
+    return Shard.objects.filter(lease_owner=worker_id, state=Shard.State.RUNNING, lease_until__gt=now).exists()

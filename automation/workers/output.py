@@ -1,0 +1,127 @@
+"""Output on its way into the database: masked, capped, in chunks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from automation.libraries.types import Stream
+from automation.models import Attempt, OutputChunk
+from credentials.masking import Masker
+from credentials.secret import Secret
+
+CHUNK_BYTES = 64 * 1024
+HEAD_BYTES = 4 * 1024 * 1024
+TAIL_BYTES = 1024 * 1024
+
+
+class StreamStore:
+    """One stream of one attempt. Keeps a head as it comes and, beyond it, the newest tail.
+
+    received = stored + dropped, always; what was dropped is the gap between two chunks.
+    """
+
+    def __init__(self, attempt: Attempt, stream: Stream, masker: Masker) -> None:
+        self._attempt = attempt
+        self._stream = stream
+        self._masker = masker
+        self._pending = bytearray()
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+        self.remote: int = getattr(attempt, f"{stream}_remote")
+        self._safe_remote = self.remote
+        self._stored: int = getattr(attempt, f"{stream}_stored")
+        self._dropped: int = getattr(attempt, f"{stream}_dropped")
+
+    @property
+    def reach(self) -> int:
+        """How many bytes of the masked stream have come so far."""
+        return self._stored + self._dropped + len(self._pending) + self._tail_bytes
+
+    def feed(self, data: bytes) -> None:
+        self._keep(*self._masker.feed(data))
+
+    def flush(self) -> list[OutputChunk]:
+        """Chunks to insert now. The tail is held until `close`, for it still moves."""
+        chunks = [self._chunk(piece) for piece in _cut(bytes(self._pending))]
+        self._pending.clear()
+        self._note()
+        return chunks
+
+    def close(self) -> list[OutputChunk]:
+        """The last chunks: no more will come from this process."""
+        self._keep(*self._masker.flush())
+        chunks = self.flush()
+        for piece in self._tail:
+            chunks.append(self._chunk(piece))
+        self._tail.clear()
+        self._tail_bytes = 0
+        self._safe_remote = self.remote
+        self._note()
+        return chunks
+
+    def _keep(self, masked: bytes, consumed: int) -> None:
+        self.remote += consumed
+        # A piece goes to the head whole or not at all: then the remote offset of the head's end is known,
+        # and whoever reads on after us gets neither a gap nor a repeat.
+        fits = self._stored + len(self._pending) + len(masked) <= HEAD_BYTES
+        if fits and not self._tail and not self._dropped:
+            self._pending += masked
+            self._safe_remote = self.remote
+        elif masked:
+            self._tail.append(masked)
+            self._tail_bytes += len(masked)
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        while self._tail_bytes - len(self._tail[0]) >= TAIL_BYTES:
+            gone = len(self._tail.popleft())
+            self._tail_bytes -= gone
+            self._dropped += gone
+
+    def _chunk(self, piece: bytes) -> OutputChunk:
+        start = self._stored + self._dropped
+        self._stored += len(piece)
+        return OutputChunk(
+            attempt=self._attempt, stream=self._stream, offset=start, end=start + len(piece), data=piece
+        )
+
+    def _note(self) -> None:
+        """Write the counters to the attempt; what only this process holds is as good as not received."""
+        setattr(self._attempt, f"{self._stream}_stored", self._stored)
+        if not self._tail:
+            setattr(self._attempt, f"{self._stream}_dropped", self._dropped)
+            setattr(self._attempt, f"{self._stream}_remote", self._safe_remote)
+
+
+class OutputStore:
+    """Both streams of one attempt."""
+
+    FIELDS = tuple(f"{s}_{what}" for s in ("stdout", "stderr") for what in ("remote", "stored", "dropped"))
+
+    def __init__(self, attempt: Attempt, secrets: Iterable[Secret]) -> None:
+        known = tuple(secrets)
+        self._streams: dict[str, StreamStore] = {
+            "stdout": StreamStore(attempt, "stdout", Masker(known)),
+            "stderr": StreamStore(attempt, "stderr", Masker(known)),
+        }
+        self._told: dict[str, int] = {name: store.reach for name, store in self._streams.items()}
+
+    def feed(self, stream: Stream, data: bytes) -> None:
+        self._streams[stream].feed(data)
+
+    def flush(self, *, last: bool = False) -> tuple[list[OutputChunk], list[dict[str, Any]]]:
+        """Chunks to insert, and for each stream that grew an event part that says how far it reaches."""
+        chunks: list[OutputChunk] = []
+        grown: list[dict[str, Any]] = []
+        for name, store in self._streams.items():
+            chunks += store.close() if last else store.flush()
+            if store.reach > self._told[name]:
+                grown.append({"stream": name, "offset": self._told[name], "length": store.reach})
+                self._told[name] = store.reach
+        return chunks, grown
+
+
+def _cut(data: bytes) -> list[bytes]:
+    return [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]

@@ -1,0 +1,123 @@
+"""The one writer of a shard: gathers what a tick changed and stores it in that tick's transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from automation.models import Attempt, JobRun, OutputChunk, StepResult
+from automation.workers.output import OutputStore
+from automation.workers.work import Work
+
+ATTEMPT_FIELDS = (
+    "state",
+    "spool",
+    "spool_id",
+    "mode",
+    "intent_at",
+    "started_at",
+    "ended_at",
+    "exit_code",
+    "how",
+    "code",
+    "message",
+    "left",
+    "host_key",
+    *OutputStore.FIELDS,
+)
+RESULT_FIELDS = (
+    "state",
+    "code",
+    "message",
+    "exit_code",
+    "verified",
+    "undone",
+    "outputs",
+    "started_at",
+    "finished_at",
+)
+
+
+class Recorder:
+    """Changes since the last `store`. Objects are noted once and written whole at the end of the tick."""
+
+    def __init__(self) -> None:
+        self._new: dict[Any, Attempt] = {}
+        self._attempts: dict[Any, Attempt] = {}
+        self._results: dict[int, StepResult] = {}
+        self._chunks: list[OutputChunk] = []
+        self._events: list[dict[str, Any]] = []
+        self._growing: dict[int, Work] = {}
+
+    def new(self, attempt: Attempt) -> None:
+        self._new[attempt.pk] = attempt
+
+    def attempt(self, attempt: Attempt) -> None:
+        if attempt.pk not in self._new:
+            self._attempts[attempt.pk] = attempt
+
+    def result(self, work: Work, result: StepResult, *, body: str = "") -> None:
+        """A result changed state: store it and tell it."""
+        self._results[result.pk] = result
+        event = {
+            "kind": "step",
+            "target": work.row.name,
+            "step": result.step,
+            "state": str(result.state),
+            "code": result.code,
+            "message": result.message,
+            "body": body,
+        }
+        self._events.append({key: value for key, value in event.items() if value})
+
+    def fact(self, work: Work, *, body: str, state: str, message: str = "") -> None:
+        """Tell of a verify or an undo, which are facts beside the state."""
+        result = work.result()
+        self._results[result.pk] = result
+        event = {"kind": "step", "target": work.row.name, "step": result.step, "body": body, "state": state}
+        self._events.append(event | ({"message": message} if message else {}))
+
+    def note(self, work: Work, code: str, message: str) -> None:
+        self._events.append({"kind": "note", "target": work.row.name, "code": code, "message": message})
+
+    def tell(self, event: dict[str, Any]) -> None:
+        self._events.append(event)
+
+    def output(self, work: Work) -> None:
+        """The target's running body printed something."""
+        self._growing[work.position] = work
+
+    def flush_output(self, work: Work, *, last: bool) -> None:
+        self._growing.pop(work.position, None)
+        if work.output is None or work.attempt is None:
+            return
+        chunks, grown = work.output.flush(last=last)
+        self._chunks += chunks
+        if chunks:
+            self.attempt(work.attempt)
+        for part in grown:
+            self._events.append(
+                {
+                    "kind": "output",
+                    "target": work.row.name,
+                    "step": work.result().step,
+                    "body": work.attempt.body,
+                    **part,
+                }
+            )
+
+    def store(self, run: JobRun) -> None:
+        """Write everything; the caller holds the transaction and the run's row."""
+        for work in list(self._growing.values()):
+            self.flush_output(work, last=False)
+        if self._new:
+            Attempt.objects.bulk_create(self._new.values())
+        for attempt in self._attempts.values():
+            attempt.save(update_fields=ATTEMPT_FIELDS)
+        for result in self._results.values():
+            result.save(update_fields=RESULT_FIELDS)
+        if self._chunks:
+            OutputChunk.objects.bulk_create(self._chunks)
+        if self._events:
+            run.tell(self._events)
+        self._new, self._attempts, self._results = {}, {}, {}
+        self._chunks, self._events = [], []

@@ -1,0 +1,205 @@
+"""What the reports of I/O threads mean for the rows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import singledispatchmethod
+
+from django.utils import timezone
+
+from automation.libraries.errors import LibraryError
+from automation.models import Attempt, AttemptState, HostKey, JobRun, ResultState, Spool
+from automation.workers import messages
+from automation.workers.endings import Endings
+from automation.workers.recorder import Recorder
+from automation.workers.settle import Verdict, record_end, verdict_of, verdict_of_error
+from automation.workers.work import Work
+
+log = logging.getLogger(__name__)
+
+CONNECT_TRIES = 3
+FENCED_TRIES = 5
+READ_TRIES = 4
+PASSING = ("connect.", "resolve.", "ssh.banner", "ssh.kex", "ssh.protocol", "channel.", "connection.", "auth.timeout")
+
+
+class Reports:
+    """Applies one report at a time, inside the tick's transaction."""
+
+    def __init__(self, recorder: Recorder, endings: Endings) -> None:
+        self._recorder = recorder
+        self._endings = endings
+
+    def take_in(self, run: JobRun, work: Work, message: messages.Message) -> None:
+        attempt = getattr(message, "attempt", None)
+        if attempt is not None and (work.attempt is None or work.attempt.pk.hex != attempt):
+            return  # of a try that was given up
+        self._apply(message, run, work)
+
+    @singledispatchmethod
+    def _apply(self, message: messages.Message, run: JobRun, work: Work) -> None:
+        raise TypeError(f"Nobody knows what {type(message).__name__} means.")
+
+    @_apply.register
+    def _lapsed(self, message: messages.LeaseLapsed, run: JobRun, work: Work) -> None:
+        # The tick that reads this has renewed the lease, so nobody had taken over. Nothing was sent.
+        del message, run
+        work.busy = False
+        if work.attempt is not None and work.attempt.state != AttemptState.CLAIMED and not work.recovering:
+            self._endings.close_attempt(work, AttemptState.FENCED, "lease.lapsed")
+
+    @_apply.register
+    def _connected(self, message: messages.Connected, run: JobRun, work: Work) -> None:
+        del run
+        work.busy, work.connected = False, True
+        if message.probe is None or work.row.target_id is None or work.attempt is None:
+            return
+        work.spools[work.attempt.become], _ = Spool.objects.update_or_create(
+            target_id=work.row.target_id,
+            become=work.attempt.become,
+            defaults={
+                "spool_id": message.probe.spool_id or "",
+                "path": message.probe.spool or "",
+                "boot": message.probe.boot,
+                "detach": message.probe.detach,
+                "survives_logout": message.probe.survives_logout,
+                "seen_at": timezone.now(),
+            },
+        )
+
+    @_apply.register
+    def _started(self, message: messages.Started, run: JobRun, work: Work) -> None:
+        del message, run
+        attempt = work.attempt
+        if attempt is not None and attempt.state == AttemptState.DISPATCHING:
+            attempt.state, attempt.started_at = AttemptState.RUNNING, timezone.now()
+            self._recorder.attempt(attempt)
+
+    @_apply.register
+    def _output(self, message: messages.Output, run: JobRun, work: Work) -> None:
+        del run
+        if work.output is not None:
+            work.output.feed(message.stream, message.data)
+            self._recorder.output(work)
+
+    @_apply.register
+    def _ended(self, message: messages.Ended, run: JobRun, work: Work) -> None:
+        assert work.attempt is not None
+        end = message.end
+        record_end(work.attempt, end)
+        verdict = verdict_of(work, end)
+        if verdict.state == ResultState.UNKNOWN:
+            work.unknown = True
+        self._endings.conclude(run, work, verdict, outputs=end.outputs, exit_code=end.exit_code)
+
+    @_apply.register
+    def _not_sent(self, message: messages.NotSent, run: JobRun, work: Work) -> None:
+        work.busy, work.connected = False, False
+        if work.recovering:
+            self._reclaim_later(run, work, message.error)
+            return
+        work.losses += 1
+        if message.error.code.startswith(PASSING) and work.losses < CONNECT_TRIES:
+            if work.attempt is not None and work.attempt.state != AttemptState.CLAIMED:
+                self._endings.close_attempt(work, AttemptState.FENCED, message.error.code)
+            work.pause(2.0 ** (work.losses - 1))
+            return
+        if message.error.code == "hostkey.changed":
+            _record_other_key(work, message.error)
+        self._endings.give_up(run, work, verdict_of_error(message.error))
+
+    @_apply.register
+    def _lost(self, message: messages.Lost, run: JobRun, work: Work) -> None:
+        attempt = work.attempt
+        assert attempt is not None
+        work.busy, work.connected = False, False
+        if attempt.mode == Attempt.Mode.PLAIN:
+            self._lost_read(run, work, message.error)
+        elif attempt.mode == Attempt.Mode.DIRECT:
+            self._endings.unknown(run, work, f"No guard could be kept on the target, and: {message.error}")
+        else:
+            if not work.recovering:
+                text = "The connection was lost while the step ran; reading on from the target."
+                self._recorder.note(work, message.error.code, text)
+            start_recovery(work)
+            self._reclaim_later(run, work, message.error)
+
+    @_apply.register
+    def _refused(self, message: messages.Refused, run: JobRun, work: Work) -> None:
+        work.busy = False
+        if message.reason == "interpreter.missing":
+            verdict = Verdict(ResultState.FAILED, message.reason, "There is no bash on the target.")
+            self._endings.give_up(run, work, verdict)
+            return
+        if message.reason == "spool" and work.attempt is not None:
+            # Another spool than the one we knew (the target was reinstalled, say): look again, start anew.
+            work.spools.pop(work.attempt.become, None)
+        work.losses += 1
+        if work.losses >= FENCED_TRIES:
+            verdict = Verdict(ResultState.FAILED, f"guard.{message.reason}", "The guard on the target refuses.")
+            self._endings.give_up(run, work, verdict)
+        else:
+            self._endings.close_attempt(work, AttemptState.FENCED, f"guard.{message.reason}")
+
+    @_apply.register
+    def _fenced(self, message: messages.Fenced, run: JobRun, work: Work) -> None:
+        assert work.attempt is not None
+        work.busy = False
+        # Once the target has said that it started, a directory that is missing proves nothing.
+        if message.proven and work.attempt.started_at is None:
+            self._endings.close_attempt(work, AttemptState.FENCED, "guard.fenced")
+            return
+        why = "The target was restarted or its spool replaced since, so whether it ran cannot be known."
+        self._endings.unknown(run, work, why)
+
+    @_apply.register
+    def _broke(self, message: messages.Broke, run: JobRun, work: Work) -> None:
+        log.error("job broke", exc_info=message.error, extra={"run": run.pk, "target": work.row.name})
+        work.busy, work.connected = False, False
+        attempt = work.attempt
+        if attempt is None:
+            return
+        if attempt.mode == Attempt.Mode.ENVELOPE and attempt.state != AttemptState.CLAIMED:
+            start_recovery(work)
+            self._reclaim_later(run, work, message.error)
+        elif attempt.mode == Attempt.Mode.DIRECT and attempt.state != AttemptState.CLAIMED:
+            self._endings.unknown(run, work, "The portal itself failed while it followed the step.")
+        else:
+            verdict = Verdict(ResultState.FAILED, "internal.error", "The portal itself failed; nothing was changed.")
+            self._endings.give_up(run, work, verdict)
+
+    def _lost_read(self, run: JobRun, work: Work, error: LibraryError) -> None:
+        """A read harms nothing: run it again, a few times."""
+        work.losses += 1
+        if work.losses < READ_TRIES:
+            self._endings.close_attempt(work, AttemptState.ENDED, error.code)
+            work.pause(2.0 ** (work.losses - 1))
+            return
+        self._endings.give_up(run, work, Verdict(ResultState.UNREACHABLE, error.code, str(error)))
+
+    def _reclaim_later(self, run: JobRun, work: Work, error: Exception) -> None:
+        if time.monotonic() > work.give_up_at:
+            self._endings.unknown(run, work, f"The target could not be asked again in time. {error}")
+            return
+        work.losses += 1
+        work.pause(min(10.0, 2.0 ** (work.losses - 1)))
+
+
+def start_recovery(work: Work) -> None:
+    """From now on the open attempt is fenced or read on, until the step's time and a minute are over."""
+    if work.recovering:
+        return
+    assert work.attempt is not None
+    step = work.sequence.step(work.step_index)
+    work.recovering, work.losses = True, 0
+    left = max(0.0, float(step.timeout) - work.attempt.intent_age)
+    work.give_up_at = time.monotonic() + left + 60.0
+
+
+def _record_other_key(work: Work, error: LibraryError) -> None:
+    """Keep the key that was shown instead of the trusted one: a person must look at it."""
+    presented = getattr(error, "presented", "")
+    if presented and work.row.target is not None:
+        key_type, key = presented.split()[:2]
+        HostKey.objects.saw(work.row.target, key_type, key, HostKey.State.CHANGED)

@@ -1,0 +1,107 @@
+"""What an ended attempt means for its step, in the words of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from automation.definitions.parameters import parse_outputs
+from automation.libraries.envelope import End
+from automation.libraries.errors import LibraryError
+from automation.models import Attempt, AttemptState, ResultState
+from automation.models.results import UNFINISHED
+from automation.workers.work import Work
+
+BLOCKING = ("hostkey.", "credential.")
+NEVER_STARTED = ("become.", "shell.", "interpreter.", "exec.refused")
+STATE_OF = {
+    "cancelled": ResultState.CANCELLED,
+    "timed_out": ResultState.TIMED_OUT,
+    "output_limit": ResultState.FAILED,
+    "lost_guard": ResultState.UNKNOWN,
+    "rebooted": ResultState.FAILED,
+}
+CODE_OF = {
+    "cancelled": "command.cancelled",
+    "timed_out": "command.timeout",
+    "output_limit": "output.limit",
+    "lost_guard": "guard.lost",
+    "rebooted": "target.rebooted",
+}
+MESSAGE_OF = {
+    "timed_out": "The step's time was over; everything it had started on the target was ended.",
+    "output_limit": "It wrote more than it may, or the target's disk ran full; it was ended.",
+    "lost_guard": "The script started, then its guard on the target vanished: whether it ended is not known.",
+    "rebooted": "The target was restarted while the script ran.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a body came out."""
+
+    state: str
+    code: str = ""
+    message: str = ""
+
+
+def verdict_of(work: Work, end: End) -> Verdict:
+    """Succeeded needs a framed record of exit status 0; a declared reboot counts as an end."""
+    step = work.sequence.step(work.step_index)
+    if end.how == "rebooted" and step.reboots:
+        return Verdict(ResultState.SUCCEEDED)
+    if end.how == "ended":
+        if end.exit_code == 0:
+            return Verdict(ResultState.SUCCEEDED)
+        return Verdict(ResultState.FAILED, "exit.nonzero", f"Exit status {end.exit_code}.")
+    message = MESSAGE_OF.get(end.how, "")
+    if end.how in ("cancelled", "timed_out"):
+        rest = "Nothing it had started is left." if not end.left else f"Still there: {', '.join(end.left)}."
+        message = f"{message} {rest}".strip()
+    return Verdict(STATE_OF[end.how], CODE_OF[end.how], message)
+
+
+def verdict_of_error(error: LibraryError) -> Verdict:
+    """Nothing was sent, or nothing was started."""
+    if error.code.startswith(BLOCKING):
+        return Verdict(ResultState.BLOCKED, error.code, str(error))
+    if error.code.startswith(NEVER_STARTED):
+        return Verdict(ResultState.FAILED, error.code, str(error))
+    return Verdict(ResultState.UNREACHABLE, error.code, str(error))
+
+
+def record_end(attempt: Attempt, end: End) -> None:
+    attempt.state = AttemptState.UNKNOWN if end.how == "lost_guard" else AttemptState.ENDED
+    attempt.how, attempt.exit_code, attempt.left = end.how, end.exit_code, list(end.left)
+    attempt.ended_at = timezone.now()
+
+
+def settle(work: Work, body: str, verdict: Verdict, *, outputs: bytes = b"", exit_code: int | None = None) -> None:
+    """Write the verdict on a body into its step's result."""
+    result = work.result()
+    if body == "undo":
+        result.undone = verdict.state == ResultState.SUCCEEDED
+        if not result.undone:
+            result.message = f"{result.message} Undo: {verdict.message or verdict.state}.".strip()
+        return
+    if body == "verify":
+        result.verified = verdict.state == ResultState.SUCCEEDED
+        if verdict.state == ResultState.FAILED:
+            verdict = Verdict(ResultState.FAILED, "verify.failed", f"It ran, but: {verdict.message}")
+        _close(work, verdict)
+        return
+    result.exit_code = exit_code
+    if outputs:
+        result.outputs = result.outputs | parse_outputs(outputs)
+    verify = work.sequence.script(work.step_index, "verify")
+    if verdict.state == ResultState.SUCCEEDED and verify is not None and body == "run":
+        return  # still running: verify decides
+    _close(work, verdict)
+
+
+def _close(work: Work, verdict: Verdict) -> None:
+    result = work.result()
+    if result.state in UNFINISHED:
+        result.state, result.code, result.message = verdict.state, verdict.code, verdict.message
+        result.finished_at = timezone.now()

@@ -1,0 +1,186 @@
+"""Execution of one shard: the loop of the thread that writes.
+
+Each tick is one transaction: renew the lease, take in what the I/O threads report, decide what is next for each
+target, store it all. Only after the commit are new jobs handed out, so every intent is durable before a byte is
+sent. Whatever goes wrong here, the process lets go of everything: the rows say where to go on, and the targets
+hold the work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+
+from django.db import transaction
+
+from automation.definitions.schema import Workflow
+from automation.libraries.connection_manager import ConnectionManager
+from automation.models import Attempt, Installation, JobRun, RunTarget, Shard, Spool, StepResult
+from automation.workers.clock import lease_clock
+from automation.workers.draining import draining
+from automation.workers.endings import Endings
+from automation.workers.inbox import Crew, Inbox
+from automation.workers.queue import enqueue
+from automation.workers.recorder import Recorder
+from automation.workers.reports import Reports
+from automation.workers.sequence import Sequence
+from automation.workers.steering import Steering
+from automation.workers.wire import Wire
+from automation.workers.work import Work, load_work
+
+log = logging.getLogger(__name__)
+
+SLICE_SECONDS = 1200.0
+LINGER_SECONDS = 0.015
+IDLE_SECONDS = 0.4
+RENEW_SECONDS = 4.0
+
+
+class LeaseLost(Exception):
+    """Somebody else carries this shard now; store nothing and start nothing."""
+
+
+def run_shard(shard_id: int, *, owner: str) -> None:
+    """Carry the shard until its targets are done, its time slice is over, or the lease is lost."""
+    clock, now = lease_clock()
+    shard = Shard.objects.claim(shard_id, owner=owner, clock=clock, now=now, lease=Shard.LEASE_SECONDS)
+    if shard is None:
+        return
+    execution = Execution(shard)
+    try:
+        execution.carry()
+    except LeaseLost:
+        log.warning("lease lost", extra={"shard": shard.pk, "run": shard.run_id})
+    finally:
+        execution.let_go()
+
+
+class Execution:
+    """One process's hold on one shard."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._lease_until = shard.lease_until
+        self._renewed_at = 0.0
+        self._ends_at = time.monotonic() + SLICE_SECONDS
+        self._inbox = Inbox()
+        self._crew = Crew(shard.run.max_parallel)
+        self._manager = ConnectionManager()
+        self._recorder = Recorder()
+        self._works: dict[int, Work] = {w.position: w for w in load_shard(shard)}
+        endings = Endings(self._recorder, canary=shard.batch == 0 and has_canary(shard.run))
+        wire = Wire(self._crew, self._inbox, self._manager, may_send=self._may_send)
+        self._reports = Reports(self._recorder, endings)
+        self._steering = Steering(self._recorder, endings, wire, installation=Installation.identity())
+        self._seen_flags: tuple[Any, ...] = ()
+
+    def carry(self) -> None:
+        messages: list[Any] = []
+        while True:
+            if messages or self._due():
+                self._tick(messages)
+            if self._finished():
+                return
+            if draining() or time.monotonic() > self._ends_at:
+                self._hand_over()
+                return
+            messages = self._inbox.take(timeout=IDLE_SECONDS, linger=LINGER_SECONDS)
+
+    def let_go(self) -> None:
+        """Leave the targets to their work. Closing happens in the background: a dead peer can make it slow."""
+        self._inbox.close()
+        self._crew.close()
+        threading.Thread(target=self._manager.close, daemon=True, name="close-connections").start()
+
+    def _tick(self, messages: list[Any]) -> None:
+        with transaction.atomic():
+            run = JobRun.objects.locked(self._shard.run_id)
+            self._renew()
+            for message in messages:
+                self._reports.take_in(run, self._works[message.position], message)
+            self._steering.move_on(run, list(self._works.values()))
+            self._recorder.store(run)
+            if all(work.done for work in self._works.values()):
+                self._shard.finish()
+                enqueue("control", "advance", run.pk)
+                run.wake(after=5)
+        for job in self._steering.take_jobs():
+            job()
+
+    def _due(self) -> bool:
+        """Whether a tick is worth its transaction though nobody reported anything."""
+        now = time.monotonic()
+        if now - self._renewed_at > RENEW_SECONDS:
+            return True
+        if any(not work.waits and (work.attempt or work.changing) for work in self._works.values()):
+            return True
+        if self._steering.waiting:
+            return True
+        flags = (
+            JobRun.objects.filter(pk=self._shard.run_id)
+            .values_list("cancel_requested", "stop_code", "in_flight", "bad")
+            .get()
+        )
+        changed = flags != self._seen_flags
+        self._seen_flags = flags
+        return changed
+
+    def _renew(self) -> None:
+        clock, now = lease_clock()
+        if clock != self._shard.lease_clock or not self._shard.renew(now=now):
+            raise LeaseLost
+        self._lease_until = time.clock_gettime(time.CLOCK_BOOTTIME) + Shard.LEASE_SECONDS
+        self._renewed_at = time.monotonic()
+
+    def _may_send(self) -> bool:
+        # Asked in I/O threads; counts sleep and stops, as the lease does.
+        return time.clock_gettime(time.CLOCK_BOOTTIME) < self._lease_until
+
+    def _finished(self) -> bool:
+        return all(work.done for work in self._works.values())
+
+    def _hand_over(self) -> None:
+        """A new task goes on with this shard; running bodies are re-attached there."""
+        with transaction.atomic():
+            run = JobRun.objects.locked(self._shard.run_id)
+            self._renew()
+            for work in self._works.values():
+                self._recorder.flush_output(work, last=True)
+            self._recorder.store(run)
+            self._shard.hand_over()
+            enqueue("execution", "run_shard", self._shard.pk)
+
+
+def has_canary(run: JobRun) -> bool:
+    return bool(json.loads(run.header)["rollout"]["canary"])
+
+
+def load_shard(shard: Shard) -> list[Work]:
+    """Everything the shard's open targets need, in a fixed number of queries."""
+    header = json.loads(shard.run.header)
+    workflow = Workflow.from_canonical(header["workflow"])
+    undo = header["rollout"]["on_failure"] == "undo"
+    rows = list(RunTarget.objects.filter(shard=shard).order_by("position"))
+    results: dict[int, list[StepResult]] = defaultdict(list)
+    for result in StepResult.objects.filter(run_target__shard=shard):
+        results[result.run_target_id].append(result)
+    attempts: dict[int, list[Attempt]] = defaultdict(list)
+    tried = Attempt.objects.filter(result__run_target__shard=shard).select_related("result").order_by("number")
+    for attempt in tried:
+        attempts[attempt.result.run_target_id].append(attempt)
+    spools: dict[int, dict[bool, Spool]] = defaultdict(dict)
+    for spool in Spool.objects.filter(target__in=[row.target_id for row in rows if row.target_id]):
+        spools[spool.target_id][spool.become] = spool
+    works = []
+    for row in rows:
+        platform = json.loads(row.leaf)["platform"]
+        sequence = Sequence(workflow, platform=platform, dry_run=header["dry_run"], undo=undo)
+        work = load_work(row, sequence, results[row.pk], attempts[row.pk])
+        work.spools = spools.get(row.target_id or 0, {})
+        work.parameters = header["parameters"]
+        works.append(work)
+    return works

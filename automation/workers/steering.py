@@ -1,0 +1,225 @@
+"""What is next for each target of one shard, and the job that does it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+from django.utils import timezone
+
+from automation.libraries.envelope import Order
+from automation.models import Attempt, AttemptState, JobRun, ResultState
+from automation.workers import gate
+from automation.workers.endings import Endings
+from automation.workers.errand import address_of, condition_holds, payload_of, secrets_of
+from automation.workers.output import OutputStore
+from automation.workers.recorder import Recorder
+from automation.workers.reports import start_recovery
+from automation.workers.sequence import Begin, Finish, Skip
+from automation.workers.settle import Verdict
+from automation.workers.wire import Errand, Wire
+from automation.workers.work import Work, begin_result
+
+OUTPUT_LIMIT = 1024**3
+CANCEL_SECONDS = 60.0
+
+
+class Steering:
+    """Runs inside the tick's transaction; jobs are handed out only after its commit."""
+
+    def __init__(self, recorder: Recorder, endings: Endings, wire: Wire, *, installation: str) -> None:
+        self._recorder = recorder
+        self._endings = endings
+        self._wire = wire
+        self._installation = installation
+        self._jobs: list[Callable[[], None]] = []
+        self.waiting = False
+
+    def take_jobs(self) -> list[Callable[[], None]]:
+        """The jobs decided on since the last call; run them after the commit."""
+        jobs, self._jobs = self._jobs, []
+        return jobs
+
+    def move_on(self, run: JobRun, works: list[Work]) -> None:
+        """Give every target that can go on its next job, in order, no more at once than the run's width."""
+        if run.cancel_requested:
+            self._cancel(works)
+        ready = [work for work in works if not work.waits]
+        active = sum(1 for work in works if not work.done and (work.busy or work.attempt or work.changing))
+        room = max(0, run.max_parallel - active)
+        fresh = [work for work in ready if not (work.attempt or work.changing)]
+        chosen = fresh if run.stopped else fresh[:room]
+        going = [work for work in ready if work.attempt or work.changing] + chosen
+        drift = gate.Drift(run, [work for work in going if work.attempt is None or work.address is None])
+        self.waiting = False
+        for work in going:
+            self._go_on(run, work, drift)
+
+    def _cancel(self, works: list[Work]) -> None:
+        for work in works:
+            if work.attempt is not None and work.attempt.body != Attempt.Body.UNDO:
+                work.control.cancel()
+                if work.recovering:
+                    work.give_up_at = min(work.give_up_at, time.monotonic() + CANCEL_SECONDS)
+
+    def _go_on(self, run: JobRun, work: Work, drift: gate.Drift) -> None:
+        while not work.waits:
+            if work.attempt is not None:
+                self._resume(run, work, drift)
+                continue
+            match work.next():
+                case Finish(good=good):
+                    self._endings.finish(run, work, good=good)
+                case Skip(step_indexes=indexes, code=code):
+                    self._endings.skip(work, indexes, code)
+                case Begin() as begin:
+                    self._begin(run, work, begin, drift)
+
+    def _begin(self, run: JobRun, work: Work, begin: Begin, drift: gate.Drift) -> None:
+        work.step_index = begin.step_index
+        if begin.body in ("run", "check"):
+            if stop := self._stop_code(run, work):
+                self._endings.skip_rest(run, work, stop)
+                return
+            if verdict := self._refusal(work, drift) or condition_holds(work):
+                self._endings.close_unsent(run, work, verdict)
+                return
+        if work.sequence.changes(begin.step_index, begin.body) and not self._entered(run, work):
+            return
+        self._claim(work, begin)
+
+    def _stop_code(self, run: JobRun, work: Work) -> str:
+        if run.cancel_requested:
+            return "run.cancelled"
+        if (run.stopped or run.bad > run.max_failures) and not work.changing:
+            return run.stop_code or "rollout.budget"
+        return ""
+
+    def _refusal(self, work: Work, drift: gate.Drift) -> Verdict | None:
+        block = drift.blocks(work)
+        if block is not None:
+            return Verdict(ResultState.BLOCKED, block.code, block.message)
+        work.address = address_of(work, drift.targets[work.leaf["target"]])
+        return None
+
+    def _entered(self, run: JobRun, work: Work) -> bool:
+        answer = gate.enter(run, work)
+        if isinstance(answer, gate.Block):
+            self._endings.close_unsent(run, work, Verdict(ResultState.BLOCKED, answer.code, answer.message))
+        elif answer == "wait":
+            work.pause(0.3)
+            self.waiting = True
+        elif answer == "stopped":
+            self._endings.skip_rest(run, work, run.stop_code or "rollout.budget")
+        return answer == "go"
+
+    def _claim(self, work: Work, begin: Begin) -> None:
+        key = (begin.step_index, begin.body)
+        work.tries[key] = work.tries.get(key, 0) + 1
+        envelope = work.sequence.changes(begin.step_index, begin.body)
+        work.attempt = Attempt(
+            id=uuid.uuid4(),
+            result=work.result(),
+            body=begin.body,
+            number=work.tries[key],
+            mode=Attempt.Mode.ENVELOPE if envelope else Attempt.Mode.PLAIN,
+            become=work.sequence.step(begin.step_index).become,
+        )
+        work.output = None
+        self._recorder.new(work.attempt)
+        result = work.result()
+        if result.state == ResultState.PENDING:
+            begin_result(result)
+            self._recorder.result(work, result, body=begin.body)
+        elif work.tries[key] == 1:
+            self._recorder.fact(work, body=begin.body, state="running")
+
+    def _resume(self, run: JobRun, work: Work, drift: gate.Drift) -> None:
+        """Hand out the job that the open attempt needs in its state."""
+        attempt = work.attempt
+        assert attempt is not None
+        if work.address is None:
+            target = drift.targets.get(work.leaf["target"])
+            if target is None or target.credential is None:
+                self._nobody_to_ask(run, work, attempt)
+                return
+            work.address = address_of(work, target)
+        if work.output is None:
+            work.output = OutputStore(attempt, secrets_of(work.address))
+        if attempt.state == AttemptState.CLAIMED:
+            self._connect_or_send(work, attempt)
+        else:
+            self._pick_up(run, work, attempt)
+
+    def _nobody_to_ask(self, run: JobRun, work: Work, attempt: Attempt) -> None:
+        """The target or its credential was deleted while an attempt was open."""
+        text = "The target or its credential was deleted while the step was under way."
+        if attempt.state == AttemptState.CLAIMED or attempt.mode == Attempt.Mode.PLAIN:
+            self._endings.give_up(run, work, Verdict(ResultState.BLOCKED, "credential.missing", text))
+        else:
+            self._endings.unknown(run, work, text)
+
+    def _connect_or_send(self, work: Work, attempt: Attempt) -> None:
+        address = work.address
+        assert address is not None
+        if attempt.mode == Attempt.Mode.PLAIN:
+            self._intend(work, attempt)
+            reading = self._errand(work, attempt)
+            self._out(work, lambda: self._wire.plain(reading))
+            return
+        spool, become = work.spools.get(attempt.become), attempt.become
+        if not work.connected or spool is None:
+            probe = spool is None
+            self._out(
+                work,
+                lambda: self._wire.connect(
+                    address, probe=probe, become=become, installation=self._installation
+                ),
+            )
+            return
+        attempt.spool, attempt.spool_id = spool.path, spool.spool_id
+        if not spool.path:
+            attempt.mode = Attempt.Mode.DIRECT
+        self._intend(work, attempt)
+        errand = self._errand(work, attempt)
+        self._out(work, lambda: self._wire.run(errand))
+
+    def _intend(self, work: Work, attempt: Attempt) -> None:
+        """The durable intent: this row is committed before anything is sent."""
+        attempt.state, attempt.intent_at = AttemptState.DISPATCHING, timezone.now()
+        attempt.host_key = gate.lock_keys(work)[0].removeprefix("hostkey:")
+        self._recorder.attempt(attempt)
+
+    def _pick_up(self, run: JobRun, work: Work, attempt: Attempt) -> None:
+        """An attempt that a lost connection, or a lost worker, left open."""
+        if attempt.mode == Attempt.Mode.PLAIN:
+            self._endings.close_attempt(work, AttemptState.ENDED, "connection.lost")
+            return
+        if attempt.mode == Attempt.Mode.DIRECT:
+            self._endings.unknown(run, work, "No guard could be kept on the target, and its worker was lost.")
+            return
+        start_recovery(work)
+        assert work.address is not None
+        # Output held back for masking, or in the moving tail, comes again: start where storage ends.
+        work.output = OutputStore(attempt, secrets_of(work.address))
+        errand, age, offsets = self._errand(work, attempt), attempt.intent_age, work.offsets()
+        self._out(work, lambda: self._wire.reclaim(errand, intent_age=age, offsets=offsets))
+
+    def _errand(self, work: Work, attempt: Attempt) -> Errand:
+        assert work.address is not None
+        order = Order(
+            attempt=attempt.pk.hex,
+            installation=self._installation,
+            payload=payload_of(work, attempt.body),  # type: ignore[arg-type] # one of Attempt.Body
+            timeout=float(work.sequence.step(work.step_index).timeout),
+            become=attempt.become,
+            spool=attempt.spool or None,
+            spool_id=attempt.spool_id,
+            output_limit=OUTPUT_LIMIT,
+        )
+        return Errand(work.address, order, work.control)
+
+    def _out(self, work: Work, job: Callable[[], None]) -> None:
+        work.busy = True
+        self._jobs.append(job)

@@ -1,0 +1,208 @@
+"""The jobs of I/O threads: connect, run a body, read on after a loss. They know no database.
+
+Each job ends with exactly one message in the inbox, whatever happens, so that the writing thread always knows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from automation.libraries import envelope
+from automation.libraries.connection_manager import ConnectionManager
+from automation.libraries.envelope import End, Offsets, Order
+from automation.libraries.errors import LibraryError
+from automation.libraries.linux_ssh import run_plain
+from automation.libraries.types import Connection, Credentials, Endpoint, Stream
+from automation.workers.inbox import Crew, Inbox
+from automation.workers.messages import (
+    Broke,
+    Connected,
+    Ended,
+    Fenced,
+    LeaseLapsed,
+    Lost,
+    Message,
+    NotSent,
+    Output,
+    Refused,
+    Started,
+)
+
+# What the guard may need beyond the step's own time: grace, the last output, a slow network.
+MARGIN_SECONDS = 60.0
+PROBE_SECONDS = 30.0
+
+
+class StopControl:
+    """Lets the writing thread stop a body that an I/O thread follows; may be used before, during and after."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._expired = False
+        self._wake: Callable[[], None] | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    @property
+    def expired(self) -> bool:
+        return self._expired
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._call()
+
+    def expire(self) -> None:
+        self._expired = True
+        self._call()
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        with self._lock:
+            self._wake = wake
+        if self._cancelled or self._expired:
+            wake()
+
+    def _call(self) -> None:
+        with self._lock:
+            wake = self._wake
+        if wake is not None:
+            wake()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where and as whom; `credentials` never leaves memory."""
+
+    position: int
+    endpoint: Endpoint
+    credentials: Credentials = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One try of one body."""
+
+    address: Address
+    order: Order
+    control: StopControl
+
+
+class Wire:
+    """Hands jobs to the crew. `may_send` is asked right before anything is sent: a woken zombie starts nothing."""
+
+    def __init__(
+        self, crew: Crew, inbox: Inbox, manager: ConnectionManager, *, may_send: Callable[[], bool]
+    ) -> None:
+        self._crew = crew
+        self._inbox = inbox
+        self._manager = manager
+        self._may_send = may_send
+
+    def connect(self, address: Address, *, probe: bool, become: bool, installation: str) -> None:
+        """Log in, and learn the target's spool where that is not known yet."""
+
+        def job(connection: Connection) -> Message:
+            found = None
+            if probe:
+                found = envelope.probe(
+                    connection,
+                    become=become,
+                    installation=installation,
+                    spool=None,
+                    deadline=time.monotonic() + PROBE_SECONDS,
+                )
+            return Connected(address.position, found)
+
+        self._start(address, None, job)
+
+    def run(self, errand: Errand) -> None:
+        """Start a changing body in the envelope and follow it to its end."""
+        position, attempt = errand.address.position, errand.order.attempt
+
+        def job(connection: Connection) -> Message:
+            outcome = envelope.run(
+                connection,
+                errand.order,
+                on_started=lambda: self._inbox.put(Started(position, attempt)),
+                on_output=self._output(position, attempt),
+                control=errand.control,
+                deadline=time.monotonic() + errand.order.timeout + MARGIN_SECONDS,
+            )
+            if isinstance(outcome, End):
+                return Ended(position, attempt, outcome)
+            return Refused(position, attempt, outcome.reason)
+
+        self._start(errand.address, attempt, job)
+
+    def plain(self, errand: Errand) -> None:
+        """Run a reading body by plain exec; losing it harms nothing, it can be run again."""
+        position, order = errand.address.position, errand.order
+
+        def job(connection: Connection) -> Message:
+            end = run_plain(
+                connection,
+                order.payload,
+                become=order.become,
+                on_output=self._output(position, order.attempt),
+                control=errand.control,
+                timeout=order.timeout,
+                output_limit=order.output_limit,
+            )
+            return Ended(position, order.attempt, end)
+
+        self._start(errand.address, order.attempt, job)
+
+    def reclaim(self, errand: Errand, *, intent_age: float, offsets: Offsets) -> None:
+        """After a loss: make sure that the try can never start, or read on where we stopped."""
+        position, order = errand.address.position, errand.order
+
+        def job(connection: Connection) -> Message:
+            outcome = envelope.reclaim(
+                connection,
+                order,
+                intent_age=intent_age,
+                offsets=offsets,
+                on_output=self._output(position, order.attempt),
+                control=errand.control,
+                deadline=time.monotonic() + order.timeout + MARGIN_SECONDS,
+            )
+            if isinstance(outcome, End):
+                return Ended(position, order.attempt, outcome)
+            return Fenced(position, order.attempt, outcome.proven)
+
+        self._start(errand.address, order.attempt, job)
+
+    def _output(self, position: int, attempt: str) -> Callable[[Stream, bytes], None]:
+        def deliver(stream: Stream, data: bytes) -> None:
+            self._inbox.put(Output(position, attempt, stream, data), size=len(data))
+
+        return deliver
+
+    def _start(
+        self, address: Address, attempt: str | None, job: Callable[[Connection], Message]
+    ) -> None:
+        def work() -> None:
+            self._inbox.put(self._outcome(address, attempt, job))
+
+        self._crew.submit(work)
+
+    def _outcome(
+        self, address: Address, attempt: str | None, job: Callable[[Connection], Message]
+    ) -> Message:
+        position = address.position
+        try:
+            with self._manager.connection(address.endpoint, address.credentials) as connection:
+                if not self._may_send():
+                    return LeaseLapsed(position)
+                return job(connection)
+        except LibraryError as error:
+            if error.sent and attempt is not None:
+                return Lost(position, attempt, error)
+            return NotSent(position, error)
+        except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its target hanging
+            return Broke(position, attempt, error)

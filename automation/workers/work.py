@@ -1,0 +1,125 @@
+"""One target in the hands of one shard: its rows, and what is under way."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils import timezone
+
+from automation.libraries.envelope import Offsets
+from automation.models import Attempt, AttemptState, ResultState, RunTarget, Spool, StepResult
+from automation.models.results import OPEN_ATTEMPTS
+from automation.plan import sha256
+from automation.workers.output import OutputStore
+from automation.workers.sequence import Action, Sequence
+from automation.workers.wire import Address, StopControl
+
+Tried = tuple[int, str]
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """The state in memory is a reading of the rows; it can be dropped at any moment."""
+
+    row: RunTarget
+    leaf: dict[str, Any]
+    intact: bool
+    sequence: Sequence
+    results: list[StepResult]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    ended: dict[Tried, Attempt] = field(default_factory=dict)
+    tries: dict[Tried, int] = field(default_factory=dict)
+    spools: dict[bool, Spool] = field(default_factory=dict)
+    address: Address | None = None
+    attempt: Attempt | None = None
+    step_index: int = 0
+    control: StopControl = field(default_factory=StopControl)
+    output: OutputStore | None = None
+    busy: bool = False
+    connected: bool = False
+    unknown: bool = False
+    recovering: bool = False
+    losses: int = 0
+    retry_at: float = 0.0
+    give_up_at: float = 0.0
+
+    @property
+    def position(self) -> int:
+        return self.row.position
+
+    @property
+    def done(self) -> bool:
+        return self.row.state == RunTarget.State.DONE
+
+    @property
+    def changing(self) -> bool:
+        return self.row.state == RunTarget.State.CHANGING
+
+    @property
+    def waits(self) -> bool:
+        """Nothing to do for this target right now."""
+        return self.done or self.busy or time.monotonic() < self.retry_at
+
+    def next(self) -> Action:
+        return self.sequence.next(self.results, self.ended)
+
+    def result(self) -> StepResult:
+        return self.results[self.step_index]
+
+    def outputs(self) -> dict[str, str]:
+        """Outputs of all steps so far on this target; the latest wins."""
+        merged: dict[str, str] = {}
+        for result in self.results:
+            merged.update(result.outputs)
+        return merged
+
+    def offsets(self) -> Offsets:
+        attempt = self.attempt
+        assert attempt is not None
+        return Offsets(stdout=attempt.stdout_remote, stderr=attempt.stderr_remote)
+
+    def pause(self, seconds: float) -> None:
+        self.retry_at = time.monotonic() + seconds
+
+    def forget_attempt(self) -> None:
+        """The attempt is closed; the next step starts with a clean hand."""
+        if self.attempt is not None:
+            self.ended_here(self.attempt)
+        self.attempt, self.output = None, None
+        self.control, self.recovering, self.losses = StopControl(), False, 0
+
+    def ended_here(self, attempt: Attempt) -> None:
+        if attempt.state == AttemptState.ENDED:
+            self.ended[(self.step_index, attempt.body)] = attempt
+
+
+def load_work(row: RunTarget, sequence: Sequence, results: list[StepResult], attempts: list[Attempt]) -> Work:
+    """Read one target's rows; `attempts` in order of number."""
+    results = sorted(results, key=lambda r: r.step_index)
+    work = Work(
+        row=row,
+        leaf=json.loads(row.leaf),
+        intact=sha256(row.leaf) == row.leaf_hash,
+        sequence=sequence,
+        results=results,
+    )
+    index_of = {result.pk: result.step_index for result in results}
+    for attempt in attempts:
+        index = index_of[attempt.result_id]
+        work.tries[(index, attempt.body)] = max(work.tries.get((index, attempt.body), 0), attempt.number)
+        if attempt.state == AttemptState.ENDED and not (attempt.mode == Attempt.Mode.PLAIN and attempt.code):
+            work.ended[(index, attempt.body)] = attempt
+        if attempt.state == AttemptState.UNKNOWN:
+            work.unknown = True
+        if attempt.state in OPEN_ATTEMPTS:
+            work.attempt, work.step_index = attempt, index
+    return work
+
+
+def begin_result(result: StepResult) -> None:
+    if result.state == ResultState.PENDING:
+        result.state = ResultState.RUNNING
+        result.started_at = timezone.now()
