@@ -115,14 +115,22 @@ class ProtocolFault(LibraryError):
     next_step = "Read the SSH server's log on the target; MaxStartups or an access rule may have closed it."
 
 
-class HostKeyUnknown(LibraryError):
+class _HostKeyError(LibraryError):
+    """`presented` is the key that the target showed, in the form in which an `Endpoint` holds it."""
+
+    def __init__(self, message: str, *, cause_hint: str = "", presented: str = "") -> None:
+        super().__init__(message, cause_hint=cause_hint)
+        self.presented = presented
+
+
+class HostKeyUnknown(_HostKeyError):
     """No host key is trusted for this target, so no credential was used."""
 
     code = "hostkey.unknown"
     next_step = "Compare the fingerprint with the target's own, then trust it."
 
 
-class HostKeyChanged(LibraryError):
+class HostKeyChanged(_HostKeyError):
     """The target showed another host key than the trusted one, so no credential was used."""
 
     code = "hostkey.changed"
