@@ -72,6 +72,11 @@ class EngineTransport(paramiko.Transport):
     _channels: ChannelMap
     _next_channel: Callable[[], int]
     _send_message: Callable[[Message], None]
+    # paramiko's table names the functions of its own class, so that overriding them would go unnoticed.
+    _channel_handler_table = {  # noqa: RUF012 - as in the base
+        kind: getattr(Session, handler.__name__)
+        for kind, handler in paramiko.Transport._channel_handler_table.items()  # type: ignore[attr-defined]
+    }
 
     def __init__(self, wire: Wire, limits: Deadlines, host_keys: tuple[str, ...]) -> None:
         super().__init__(
