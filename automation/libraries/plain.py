@@ -1,0 +1,253 @@
+"""A script over one plain channel: for steps that only read, and for use as a library.
+
+The script lives and dies with its channel: when this end goes away, the target ends it. Work that changes
+something and must outlive us goes through the envelope instead.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from automation.libraries.deadlines import after
+from automation.libraries.errors import (
+    BecomeFailed,
+    BecomePasswordRequired,
+    ConnectionLost,
+    EndMissing,
+    ExecTimeout,
+    LibraryError,
+)
+from automation.libraries.framing import StreamReader
+from automation.libraries.types import Channel, Connection, Control, OnOutput, Stream
+from credentials.secret import Secret
+
+GRACE = 5
+"""Seconds between asking the script to end and killing it."""
+SETTLE = 5.0
+"""Seconds more to wait for the proof that it has ended."""
+STARTING = 60.0
+"""Seconds in which the target must take the whole script and begin, whatever the script's own time."""
+
+# One line, in single quotes for any login shell, so it holds no single quote. Everything comes over stdin:
+# lines before the header (a sudo password that was not needed) are dropped; the script counts only if it
+# arrived whole, with the nonce behind it. It runs in a process group of its own, with nothing on its stdin,
+# without the variables used here. A watcher sees the end of our stdin, which is how it is told to stop.
+_BOOTSTRAP = " ".join(
+    f"""
+while IFS= read -r __l; do case $__l in "OPSPORTAL "*) break;; esac; done;
+set -- $__l; __s=$(head -c "$3");
+case $__s in *"$2") ;; *) exit 125;; esac;
+for __d in /dev/shm "${{TMPDIR:-/tmp}}" "$HOME"; do __o=$__d/.opsportal-$2;
+( umask 077; set -C; : >"$__o" ) 2>/dev/null && break; __o=/dev/null; done;
+exec 3<&0 4>&2 </dev/null;
+printf "\\036OPSPORTAL %s B\\n" "$2"; printf "\\036OPSPORTAL %s B\\n" "$2" >&4;
+set -m;
+( set +m; __s=${{__s%"$2"}}; export OPSPORTAL_OUTPUT="$__o"; unset __l __d __o; set --; eval "$__s" )
+3<&- 4>&- & __p=$!;
+exec 2>/dev/null;
+( while read -r __l; do :; done; kill -TERM -- -$__p; sleep {GRACE}; kill -KILL -- -$__p )
+<&3 >/dev/null 3<&- 4>&- & __w=$!;
+wait $__p; __c=$?;
+while kill -0 $__p; do wait $__p; __c=$?; done;
+kill -KILL -- -$__w;
+printf "\\036OPSPORTAL %s E %s\\n" "$2" $__c;
+if [ "$__o" != /dev/null ]; then [ -s "$__o" ] && head -c 65537 "$__o"; rm -f "$__o"; fi;
+printf "\\036OPSPORTAL %s Z\\n" "$2"; printf "\\036OPSPORTAL %s Z\\n" "$2" >&4
+""".split("\n")
+).strip()
+OUTPUTS_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PlainEnd:
+    """How a script ended. `exit_code` is its own (128 + n after signal n); None when it is not known.
+
+    `confirmed` says that the target reported the end; without it, a script that was told to stop may still
+    be running. `outputs` is what it wrote to the file named by OPSPORTAL_OUTPUT, 64 KiB at most.
+    """
+
+    how: Literal["ended", "cancelled", "timed_out", "output_limit"]
+    exit_code: int | None
+    outputs: bytes
+    outputs_cut: bool
+    stdout_length: int
+    stderr_length: int
+    confirmed: bool
+
+
+def run_plain(
+    connection: Connection,
+    payload: bytes,
+    *,
+    on_output: OnOutput,
+    timeout: float,
+    output_limit: int,
+    become: bool = False,
+    become_password: Secret | None = None,
+    control: Control | None = None,
+) -> PlainEnd:
+    """Run a bash script (assignments and all, as bytes without NUL) and stream what it writes.
+
+    The script gets nothing on its stdin and appears in no argument list. It may take `timeout` seconds and
+    write `output_limit` bytes in all; beyond either, or when `control` says so, its process group is ended
+    and the result tells how. Raises, besides what opening a channel raises: `BecomePasswordRequired`,
+    `BecomeFailed`, `EndMissing`, `ConnectionLost`. Their `sent` is False when the script cannot have begun.
+    """
+    return _Run(
+        payload=payload,
+        on_output=on_output,
+        timeout=timeout,
+        output_limit=output_limit,
+        become_password=become_password if become else None,
+        become=become,
+        control=control,
+    ).on(connection)
+
+
+def command_line(*, become: bool, with_password: bool) -> str:
+    """The one command line there is; it holds nothing of the caller's."""
+    shell = f"bash -c '{_BOOTSTRAP}'"
+    if not become:
+        return f"exec {shell}"
+    # sudo's messages are read below, so they must be in the language we know.
+    ask = '-k -S -p ""' if with_password else "-n"
+    return f"exec env LC_ALL=C sudo {ask} -- {shell}"
+
+
+@dataclass
+class _Run:
+    payload: bytes
+    on_output: OnOutput
+    timeout: float
+    output_limit: int
+    become: bool
+    become_password: Secret | None
+    control: Control | None
+
+    def __post_init__(self) -> None:
+        if b"\0" in self.payload:
+            raise ValueError("a bash script cannot hold NUL bytes")
+        nonce = secrets.token_hex(16).encode()
+        self.nonce = nonce
+        self.readers: dict[Stream, StreamReader] = {
+            "stdout": StreamReader(nonce),
+            "stderr": StreamReader(nonce),
+        }
+        self.lengths: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self.stopped: Literal["ended", "cancelled", "timed_out", "output_limit"] = "ended"
+        self.uploaded = False
+
+    def on(self, connection: Connection) -> PlainEnd:
+        deadline = after(self.timeout)
+        command = command_line(become=self.become, with_password=self.become_password is not None)
+        try:
+            channel = connection.open_channel(command, deadline=after(STARTING))
+        except (ExecTimeout, ConnectionLost) as fault:
+            # Without its input, which was not sent, the command does nothing.
+            fault.sent = False
+            raise
+        try:
+            if self.control is not None:
+                self.control.attach(channel.wake)
+            self._upload(channel)
+            return self._follow(channel, deadline)
+        finally:
+            channel.close()
+
+    def _upload(self, channel: Channel) -> None:
+        password = b"" if self.become_password is None else self.become_password.reveal_bytes() + b"\n"
+        header = b"OPSPORTAL %s %d\n" % (self.nonce, len(self.payload) + len(self.nonce))
+        try:
+            channel.send(password + header + self.payload, deadline=after(STARTING))
+            self.uploaded = True
+            channel.send(self.nonce, deadline=after(STARTING))
+        except LibraryError as fault:
+            fault.sent = self.uploaded
+            raise
+
+    def _follow(self, channel: Channel, deadline: float) -> PlainEnd:
+        while not self._finished:
+            self._check_orders(channel)
+            in_time = channel.wait(deadline=deadline)
+            self._drain(channel)
+            if channel.ended and not self._finished:
+                raise self._explain(channel)
+            if not in_time:
+                if self.stopped != "ended":
+                    break
+                self._stop(channel, "timed_out")
+            if self.stopped != "ended":
+                deadline = min(deadline, self._last_call) if in_time else self._last_call
+        return self._end()
+
+    @property
+    def _finished(self) -> bool:
+        return all(reader.finished for reader in self.readers.values())
+
+    def _check_orders(self, channel: Channel) -> None:
+        if self.stopped != "ended":
+            return
+        if sum(self.lengths.values()) > self.output_limit:
+            self._stop(channel, "output_limit")
+        elif self.control is not None and self.control.cancelled:
+            self._stop(channel, "cancelled")
+        elif self.control is not None and self.control.expired:
+            self._stop(channel, "timed_out")
+
+    def _stop(self, channel: Channel, why: Literal["cancelled", "timed_out", "output_limit"]) -> None:
+        self.stopped = why
+        self._last_call = time.monotonic() + GRACE + SETTLE
+        channel.send_eof()
+
+    def _drain(self, channel: Channel) -> None:
+        for stream, reader in self.readers.items():
+            while data := channel.read(stream):
+                own = reader.feed(data)
+                self.lengths[stream] += len(own)
+                if own and self.stopped != "output_limit":
+                    self.on_output(stream, own)
+                if sum(self.lengths.values()) > self.output_limit:
+                    break  # told to stop before more of it is read
+
+    def _end(self) -> PlainEnd:
+        reader = self.readers["stdout"]
+        return PlainEnd(
+            how=self.stopped,
+            exit_code=reader.exit_code,
+            outputs=bytes(reader.extra[:OUTPUTS_LIMIT]),
+            outputs_cut=len(reader.extra) > OUTPUTS_LIMIT,
+            stdout_length=self.lengths["stdout"],
+            stderr_length=self.lengths["stderr"],
+            confirmed=self._finished,
+        )
+
+    def _explain(self, channel: Channel) -> LibraryError:
+        """Why the channel ended without the proof of the script's end."""
+        begun = any(reader.begun for reader in self.readers.values())
+        status = channel.exit_status
+        if status is None:
+            return ConnectionLost("The connection ended before the script's end was known")
+        if self.become and not begun:
+            fault = _sudo_fault(self.readers["stderr"].noise + self.readers["stdout"].noise)
+            if fault is not None:
+                return fault
+        if not begun:
+            hint = "The target has no bash" if status == 127 else "Something else answered for the shell"
+            return EndMissing(f"The script did not begin; the shell ended with {status}", cause_hint=hint)
+        return EndMissing(f"The shell ended with {status} before the script's end was known")
+
+
+def _sudo_fault(words: bytes) -> LibraryError | None:
+    if b"a password is required" in words or b"a terminal is required" in words:
+        return BecomePasswordRequired(
+            "sudo asks for a password on this target",
+            cause_hint="sudo says the same to a login that it does not know at all",
+        )
+    if b"incorrect password" in words or b"Sorry, try again" in words:
+        return BecomeFailed("sudo did not accept the password")
+    if b"sudo" in words:
+        return BecomeFailed("sudo refused this login, or is missing on the target")
+    return None
