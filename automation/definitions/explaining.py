@@ -33,10 +33,10 @@ def explain(error: ValidationError, document: Document, known_keys: KnownKeys) -
     """Everything the validation found, one finding per path and message."""
     findings: dict[tuple[str, str], Finding] = {}
     details = error.errors(include_url=False, include_input=False)
-    parents = {detail["loc"][:-1] for detail in details}
+    above = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
     for detail in details:
         # A list whose items were refused is then also called too short.
-        if detail["type"] == "too_short" and detail["loc"] in parents:
+        if detail["type"] == "too_short" and detail["loc"] in above:
             continue
         for path, message in _sentences(detail, document, known_keys):
             finding = Finding(line=document.line_of(path), path=spell(path), message=message)

@@ -99,7 +99,7 @@ class Term:
         return f"{sign}{self.field}:{key}{self._quoted()}"
 
     def _quoted(self) -> str:
-        special = any(each.isspace() or each in '"\\' + _RESERVED_CHARACTERS for each in self.value)
+        special = any(each.isspace() or each in '"' + _RESERVED_CHARACTERS for each in self.value)
         wildcard = "*" in self.value or "?" in self.value
         if not special and not (self.exact and wildcard):
             return self.value
@@ -173,7 +173,8 @@ class _Reader:
         self.at += negated
         start = self.column
         if self.here == '"':
-            return Term("name", self.quoted(), exact=True, negated=negated)
+            name = self.quoted()
+            return Term("name", name, exact=_needs_exact(name), negated=negated)
         word = self.bare(stop=":")
         if self.here != ":":
             return self.bare_word(word, start, negated=negated)
