@@ -1,0 +1,205 @@
+"""Parameters of a run: checked against their declaration, and handed to bash as data, never as script
+text."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from automation.definitions.errors import ParameterError, ParameterFinding, did_you_mean
+from automation.definitions.names import check_name, well_formed
+from automation.definitions.parameter_types import MAX_VALUE_BYTES, Parameter, Value, check_text
+from automation.definitions.schema import Workflow
+
+EXPORT_LIMIT = 32 * 1024
+EXPORT_TOTAL = 128 * 1024
+MAX_OUTPUT_BYTES = 64 * 1024
+PRELUDE_LINES = 1
+
+
+def check_parameters(workflow: Workflow, given: Mapping[str, object]) -> dict[str, Value]:
+    """Every declared parameter with its typed value, in order of declaration.
+
+    An optional parameter that was not given has its default, or None (null in conditions, empty in bash).
+    Raises ParameterError with everything that is wrong.
+    """
+    findings = [
+        ParameterFinding(
+            path=f"parameters.{name[:64]}",
+            message="is not declared" + did_you_mean(name, workflow.parameters),
+        )
+        for name in given
+        if name not in workflow.parameters
+    ]
+    values: dict[str, Value] = {}
+    for name, parameter in workflow.parameters.items():
+        try:
+            values[name] = _value_of(parameter, given.get(name))
+        except ValueError as error:
+            findings.append(ParameterFinding(path=f"parameters.{name}", message=str(error)))
+    if findings:
+        raise ParameterError(findings)
+    return values
+
+
+def _value_of(parameter: Parameter, given: object) -> Value:
+    # Forms send an empty text for a field nobody filled.
+    if given is None or (given == "" and not parameter.is_required):
+        if parameter.is_required:
+            raise ValueError("is required")
+        return parameter.default
+    return parameter.convert(given)
+
+
+def check_variables(given: Mapping[str, object]) -> dict[str, Value]:
+    """Variables of a target or group: names by the rule of parameters, values text, numbers, booleans, lists.
+
+    Raises ParameterError with everything that is wrong.
+    """
+    findings: list[ParameterFinding] = []
+    values: dict[str, Value] = {}
+    for name, value in given.items():
+        try:
+            values[check_name(name)] = _typed(value)
+        except ValueError as error:
+            findings.append(ParameterFinding(path=f"variables.{name[:64]}", message=str(error)))
+    if findings:
+        raise ParameterError(findings)
+    return values
+
+
+def _typed(value: object) -> Value:
+    match value:
+        case bool():
+            return value
+        case int():
+            return Parameter(type="integer").convert(value)
+        case str():
+            return Parameter(type="string", required=False).convert(value)
+        case list() | tuple():
+            return Parameter(type="list", required=False).convert(value)
+    raise ValueError("must be text, a whole number, true, false or a list of texts")
+
+
+def prelude(
+    values: Mapping[str, Value],
+    outputs: Mapping[str, str] | None = None,
+    *,
+    secrets: Mapping[str, str] | None = None,
+) -> bytes:
+    """One line of bash that assigns every value; line N of a script after it is line N + PRELUDE_LINES.
+
+    Booleans are `true` and `false`, None is empty, lists are joined by line feeds (items hold none). An
+    output `version` is `$OUTPUT_version`. Values up to EXPORT_LIMIT bytes are exported, the smallest first
+    until EXPORT_TOTAL is reached, because a larger environment would keep every command from starting.
+    Secrets are never exported, also when the login's environment exports the same name. Raises
+    ParameterError, without values, for refused names, NUL, broken Unicode, or a name that is a secret and a
+    value at once.
+    """
+    given: dict[str, Value] = dict(values)
+    given.update({f"OUTPUT_{name}": value for name, value in (outputs or {}).items()})
+    texts = _checked(given, outputs or {}, secrets or {})
+    quoted = {name: quote(text) for name, text in texts.items()}
+    exported = _exported({name: text for name, text in texts.items() if name in given})
+    # An inherited `set -a` would export secrets, an inherited `set -x` print them.
+    parts = [b"set +ax"]
+    parts += [b"unset -v %b; %b=%b" % (name.encode(), name.encode(), word) for name, word in quoted.items()]
+    if exported:
+        parts.append(b"export " + b" ".join(name.encode() for name in exported))
+    return b"; ".join(parts) + b"\n"
+
+
+def _checked(
+    given: Mapping[str, Value], outputs: Mapping[str, str], secrets: Mapping[str, str]
+) -> dict[str, str]:
+    findings: list[ParameterFinding] = []
+    texts: dict[str, str] = {}
+    output_names = {f"OUTPUT_{name}" for name in outputs if well_formed(name)}
+    for name, value in [*given.items(), *secrets.items()]:
+        try:
+            if name in texts:
+                raise ValueError("is a secret and a plain value at once")
+            if name not in output_names:
+                check_name(name)
+            texts[name] = _bounded_text(value)
+        except ValueError as error:
+            findings.append(ParameterFinding(path=f"parameters.{name[:80]}", message=str(error)))
+    if findings:
+        raise ParameterError(findings)
+    return texts
+
+
+def _bounded_text(value: Value) -> str:
+    text = check_text(as_text(value))
+    if len(text.encode()) > MAX_VALUE_BYTES:
+        raise ValueError(f"must have at most {MAX_VALUE_BYTES // 1024} KiB")
+    return text
+
+
+def as_text(value: Value) -> str:
+    """A typed value as bash sees it."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return "\n".join(value)
+    return str(value)
+
+
+def _exported(texts: Mapping[str, str]) -> list[str]:
+    sizes = sorted((len(text.encode()) + len(name) + 2, name) for name, text in texts.items())
+    names = []
+    total = 0
+    for size, name in sizes:
+        total += size
+        if total > EXPORT_TOTAL or len(texts[name].encode()) > EXPORT_LIMIT:
+            break
+        names.append(name)
+    return names
+
+
+def quote(text: str) -> bytes:
+    """One bash word of one line that stands for exactly these characters, in every locale.
+
+    Single quotes hold everything but themselves; line feeds are written as `$'\\n'` to keep the line count.
+    """
+    word = text.replace("'", "'\\''").replace("\n", "'$'\\n''")
+    return b"'" + word.encode() + b"'"
+
+
+def build_payload(prelude: bytes, script: str) -> bytes:
+    """What bash is given to run: the assignments, then the script, byte for byte."""
+    return prelude + check_text(script).encode()
+
+
+class Outputs(NamedTuple):
+    """Outputs of a step: the latest value of every name; lines not understood; whether bytes were cut off."""
+
+    values: dict[str, str]
+    dropped: int
+    truncated: bool
+
+
+def read_outputs(data: bytes) -> Outputs:
+    """Read lines `key=value` as a step wrote them; at most MAX_OUTPUT_BYTES, cut at the last whole line.
+
+    The bytes come from a target and are hostile: names must have the form of names, values are UTF-8 with
+    replacement, lines with NUL are dropped. Empty lines do not count.
+    """
+    truncated = len(data) > MAX_OUTPUT_BYTES
+    if truncated:
+        data = data[: data.rfind(b"\n", 0, MAX_OUTPUT_BYTES) + 1]
+    values: dict[str, str] = {}
+    dropped = 0
+    for line in data.split(b"\n"):
+        name, separator, value = line.removesuffix(b"\r").decode(errors="replace").partition("=")
+        if separator and well_formed(name) and "\0" not in value:
+            values[name] = value
+        elif line.strip():
+            dropped += 1
+    return Outputs(values, dropped, truncated)
+
+
+def parse_outputs(data: bytes) -> dict[str, str]:
+    """The values of `read_outputs`."""
+    return read_outputs(data).values
