@@ -17,6 +17,11 @@ HEADER = """\
 """
 
 
+def data_directory(environment: Mapping[str, str]) -> Path:
+    """OPSPORTAL_DATA, or `var/` beside the code."""
+    return EnvReader(environment).path("OPSPORTAL_DATA", Path(__file__).resolve().parent.parent / "var")
+
+
 def read_env_file(data_dir: Path) -> dict[str, str]:
     """Variables of DIR/.env; none when there is no such file. Refuses a file that others may read."""
     file = data_dir / ".env"

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from opsportal.data_directory import read_env_file, read_keys
+from opsportal.data_directory import data_directory, read_env_file, read_keys
 from opsportal.database_url import database_settings
 from opsportal.env_readers import EnvReader, SettingError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = EnvReader(os.environ).path("OPSPORTAL_DATA", BASE_DIR / "var")
+DATA_DIR = data_directory(os.environ)
 env = EnvReader({**read_env_file(DATA_DIR), **os.environ})
 
 # --- Keys. Both must be there: neither is ever derived from the other -----------------------------------
@@ -162,6 +162,7 @@ LOGGING = {
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
         "django-q": {"handlers": [], "level": "INFO", "propagate": True},
         "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
+        "uvicorn.access": {"level": "WARNING"},  # addresses with their queries are a place for secrets
         "paramiko": {"handlers": [], "level": "WARNING", "propagate": True},
         "httpx": {"handlers": [], "level": "WARNING", "propagate": True},  # its lines hold whole URLs
     },
