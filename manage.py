@@ -1,15 +1,47 @@
 #!/usr/bin/env python3
-"""Django's command line, with OpsPortal's settings."""
+"""Django's command line, with OpsPortal's settings. `--data DIR`, with any command, names its state."""
 
 import os
 import sys
 
+MAKES_KEYS = ("up", "migrate")  # the commands that make a new database
+
+
+def take_data_directory(arguments: list[str]) -> list[str]:
+    """The arguments without `--data DIR`, which goes into the environment: settings are read from there."""
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            rest += [argument, *remaining]
+        elif name != "--data":
+            rest.append(argument)
+        elif directory := value if equals else next(remaining, ""):
+            os.environ["OPSPORTAL_DATA"] = os.path.abspath(directory)  # noqa: PTH100  for the children as well
+        else:
+            sys.exit("--data needs a directory.")
+    return rest
+
 
 def main() -> None:
+    """Run one command; settings that cannot be used are told in a sentence, without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsportal.settings")
+    arguments = [sys.argv[0], *take_data_directory(sys.argv[1:])]
+
+    from django import setup
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from opsportal.data_directory import data_directory, prepare
+
+    try:
+        if arguments[1:2] and arguments[1] in MAKES_KEYS:
+            prepare(data_directory(os.environ), os.environ)
+        setup()
+    except ImproperlyConfigured as error:
+        sys.exit(f"OpsPortal cannot start. {error}")
+    execute_from_command_line(arguments)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from automation.definitions.parameters import check_parameters
 from automation.definitions.query import Query
-from automation.definitions.rollout import RolloutPlan, plan_rollout
-from automation.definitions.schema import Workflow
+from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
+from automation.definitions.schema import Rollout, Workflow, missing_bodies
 from automation.models import Group, Target
 from automation.policy.rules import Tier
 
@@ -98,7 +98,8 @@ class Candidate:
 def matching(query: Query, targets: list[Target]) -> list[Target]:
     """Those of `targets` that the query names, in the order in which a rollout takes them."""
     chosen = [target for target in targets if query.matches(Candidate.of(target))]
-    return sorted(chosen, key=lambda t: (t.name.lower(), t.name))
+    by_name = {target.name: target for target in chosen}
+    return [by_name[name] for name in in_order(by_name)]
 
 
 def freeze(
@@ -106,7 +107,7 @@ def freeze(
     query: Query,
     *,
     parameters: dict[str, Any],
-    rollout: dict[str, Any] | None,
+    rollout: Rollout | None,
     visible: list[Target],
     dry_run: bool = False,
     policy_version: str = "",
@@ -116,16 +117,14 @@ def freeze(
     Raises PlanError when nothing matches, a target has no body for its platform, or a parameter is wrong.
     """
     chosen = _chosen(workflow, query, visible)
-    if rollout is not None:
-        workflow = workflow.with_rollout(rollout)
     values = check_parameters(workflow, parameters)
-    arithmetic = plan_rollout(workflow, len(chosen))
+    arithmetic = plan_rollout(len(chosen), rollout or workflow.rollout, tier="read" if dry_run else workflow.tier)
     header = canonical(
         {
             "v": 1,
             "workflow": workflow.canonical(),
             "parameters": values,
-            "rollout": arithmetic.as_dict(),
+            "rollout": asdict(arithmetic),
             "query": query.to_text(),
             "dry_run": dry_run,
             "policy": policy_version,
@@ -180,17 +179,13 @@ def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Tar
             f"No enabled target matches {query.to_text()!r}. Groups there are: {known}.",
             [{"path": "targets", "message": "matches no enabled target"}],
         )
-    lacking = {
-        platform: step.name
-        for platform in {target.platform for target in chosen}
-        for step in workflow.steps
-        if step.run.for_platform(platform) is None
-    }
+    lacking = missing_bodies(workflow, {target.platform for target in chosen})
     if lacking:
         raise PlanError(
             "body.missing",
-            "Some targets have no body to run: " + ", ".join(f"{p} in step {s!r}" for p, s in lacking.items()),
-            [{"path": f"steps[{s!r}].run", "message": f"no body for {p}"} for p, s in lacking.items()],
+            "Some targets have no body to run: "
+            + ", ".join(f"step {m.step!r} has no {m.kind} body for {m.platform}" for m in lacking),
+            [{"path": f"steps[{m.step!r}].{m.kind}", "message": f"no body for {m.platform}"} for m in lacking],
         )
     return chosen
 

@@ -1,15 +1,35 @@
-"""Settings. Everything that differs between installations comes from the environment."""
+"""Settings. Everything that differs between installations comes from the environment or DIR/.env."""
 
 import os
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from opsportal.data_directory import data_directory, read_env_file, read_keys
+from opsportal.database_url import database_settings
+from opsportal.env_readers import EnvReader, SettingError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(os.environ.get("OPSPORTAL_DATA", BASE_DIR / "var"))
+DATA_DIR = data_directory(os.environ)
+env = EnvReader({**read_env_file(DATA_DIR), **os.environ})
 
-SECRET_KEY = os.environ.get("OPSPORTAL_SECRET_KEY", "")
-FIELD_ENCRYPTION_KEY = [key for key in os.environ.get("OPSPORTAL_ENCRYPTION_KEYS", "").split(",") if key]
-ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+# --- Keys. Both must be there: neither is ever derived from the other -----------------------------------
+SECRET_KEY, FIELD_ENCRYPTION_KEY = read_keys(env, DATA_DIR)  # of the latter the first encrypts, all decrypt
 
+# --- Where we are reached --------------------------------------------------------------------------------
+DEBUG = env.boolean("OPSPORTAL_DEBUG", default=False)
+PORT = env.integer("OPSPORTAL_PORT", 8000, at_least=1, at_most=65535)
+PUBLIC_URL = env.text("OPSPORTAL_PUBLIC_URL").rstrip("/")
+public = urlsplit(PUBLIC_URL)
+if PUBLIC_URL and (public.scheme not in {"http", "https"} or not public.hostname):
+    raise SettingError(f"OPSPORTAL_PUBLIC_URL is {PUBLIC_URL!r}: write it like https://portal.example.org.")
+# The loopback names are always served: the supervisor's own health checks come by them.
+LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+ALLOWED_HOSTS = [*LOOPBACK, *env.words("OPSPORTAL_ALLOWED_HOSTS"), *filter(None, [public.hostname])]
+ZONE = env.text("OPSPORTAL_ZONE")
+ROLE = env.choice("OPSPORTAL_ROLE", ("all", "automation", "ai"))
+
+# --- Parts -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -26,28 +46,17 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "opsportal.security_headers.SecurityHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "opsportal.urls"
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "opsportal.sqlite3",
-        "OPTIONS": {
-            # IMMEDIATE: a deferred transaction that turns into a writer fails at once, whatever the timeout.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
-        },
-        # A file: other processes and connections of a test must see the same database.
-        "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
-    }
-}
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ASGI_APPLICATION = "opsportal.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -62,6 +71,99 @@ TEMPLATES = [
         },
     }
 ]
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "automation.api.problems.exception_handler",
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# --- Database and queue ----------------------------------------------------------------------------------
+DATABASES = {"default": database_settings(env.secret("DATABASE_URL"), DATA_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+def queue_cluster(*, workers: int) -> dict[str, int]:
+    """A cluster of its own: no task waits, already fetched, behind a busy worker of another cluster."""
+    return {"workers": workers, "queue_limit": workers}
+
+
+# django-q2 only carries "look at run N"; rows and leases of our own say what is done and by whom.
+# `opsportal.checks` refuses values that would run a task twice.
+Q_CLUSTER: dict[str, Any] = {
+    "name": "opsportal",
+    "orm": "default",
+    "bulk": 1,
+    "poll": 0.05,
+    "timeout": 3600,  # a backstop: every piece of work has an earlier deadline of its own
+    "retry": 10800,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "scheduler": False,  # schedules are rows of our own; django-q2's carry pickles
+    "save_limit": 20,
+    "guard_cycle": 0.5,
+    "recycle": 200,
+    "ALT_CLUSTERS": {
+        "control": queue_cluster(workers=env.integer("OPSPORTAL_CONTROL_WORKERS", 2, at_least=1, at_most=64)),
+        "execution": queue_cluster(
+            workers=env.integer("OPSPORTAL_EXECUTION_WORKERS", 2, at_least=1, at_most=64)
+        ),
+    },
+}
+Q_CLUSTER |= queue_cluster(workers=2)
+
+# --- Security of the pages -------------------------------------------------------------------------------
+HTTPS = public.scheme == "https"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SAMESITE = "Lax"
+if HTTPS:
+    SESSION_COOKIE_NAME = "__Host-session"
+    CSRF_COOKIE_NAME = "__Host-csrf"
+CSRF_FAILURE_VIEW = "opsportal.error_pages.csrf_failure"
+CSRF_TRUSTED_ORIGINS = [f"{public.scheme}://{public.netloc}"] if PUBLIC_URL else []
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked for by machines, behind the proxy
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- Static files, language, logs ------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
+WHITENOISE_USE_FINDERS = (
+    True  # served from where the packages keep them: no build step before the first start
+)
 USE_TZ = True
 TIME_ZONE = "UTC"
-STATIC_URL = "static/"
+LANGUAGE_CODE = "en"
+LOG_LEVEL = env.choice("OPSPORTAL_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"masked": {"()": "opsportal.log_lines.MaskSecrets"}},
+    "formatters": {"line": {"()": "opsportal.log_lines.LineFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["masked"]}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # These come with handlers of their own; everything goes through ours, once.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        "django-q": {"handlers": [], "level": "INFO", "propagate": True},
+        "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
+        "uvicorn.access": {"level": "WARNING"},  # addresses with their queries are a place for secrets
+        "paramiko": {"handlers": [], "level": "WARNING", "propagate": True},
+        "httpx": {"handlers": [], "level": "WARNING", "propagate": True},  # its lines hold whole URLs
+    },
+}

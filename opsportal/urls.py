@@ -1,5 +1,16 @@
 """Addresses of the portal."""
 
-from django.urls import URLPattern, URLResolver
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from opsportal import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("admin/", admin.site.urls),
+]
+handler400 = "opsportal.error_pages.bad_request"
+handler403 = "opsportal.error_pages.permission_denied"
+handler404 = "opsportal.error_pages.page_not_found"
+handler500 = "opsportal.error_pages.server_error"

@@ -55,7 +55,7 @@ class Sequence:
         return self.workflow.steps[index]
 
     def script(self, index: int, body: BodyName) -> str | None:
-        bodies = getattr(self.step(index), body)
+        bodies = self.step(index).bodies(body)
         return bodies.for_platform(self.platform) if bodies is not None else None
 
     def changes(self, index: int, body: BodyName) -> bool:

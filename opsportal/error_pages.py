@@ -1,0 +1,39 @@
+"""What Django answers outside of API views: problem details under /api/, plain pages elsewhere."""
+
+import sys
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from automation.api.problems import problem_response, unforeseen
+
+API = "/api/"
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(API):
+        return problem_response("The request cannot be read.", status=400, code="bad_request")
+    return defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(API):
+        return problem_response("You may not do that.", status=403, code="permission_denied")
+    return defaults.permission_denied(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(API):
+        return problem_response("Nothing is at this address.", status=404, code="not_found")
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith(API):
+        return unforeseen(sys.exc_info()[1])
+    return defaults.server_error(request)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Named by CSRF_FAILURE_VIEW; DRF's own check does not come by here."""
+    return permission_denied(request, PermissionError(reason))

@@ -1,0 +1,65 @@
+"""/healthz: this process answers. /readyz: the installation can do its work. Both without login."""
+
+import logging
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from automation.workers.leases import fresh_clusters
+
+logger = logging.getLogger(__name__)
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Alive, whatever the database does."""
+    return JsonResponse({"status": "alive"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 when every check is ok, else 503; each check with its reason."""
+    checks = {name: _outcome(name, check) for name, check in CHECKS.items()}
+    ready = all(check["ok"] for check in checks.values())
+    return JsonResponse({"ready": ready, "checks": checks}, status=200 if ready else 503)
+
+
+def _outcome(name: str, check: Callable[[], str]) -> dict[str, object]:
+    try:
+        trouble = check()
+    except DatabaseError:
+        # The driver's message may name users and servers; who may see it reads the log.
+        logger.warning("readiness check failed", exc_info=True, extra={"check": name})
+        trouble = "the database cannot be reached"
+    return {"ok": not trouble, "reason": trouble or "ok"}
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return ""
+
+
+def _migrations() -> str:
+    executor = MigrationExecutor(connection)
+    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return f"{len(waiting)} migrations are not applied: run `./ops manage migrate`" if waiting else ""
+
+
+def _workers() -> str:
+    silent = sorted(set(settings.Q_CLUSTER["ALT_CLUSTERS"]) - fresh_clusters())
+    return f"no worker heartbeat in the last 30 s: {', '.join(silent)}" if silent else ""
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "workers": _workers,
+}

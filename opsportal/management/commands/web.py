@@ -1,0 +1,35 @@
+"""`manage.py web`: pages and API."""
+
+from argparse import ArgumentParser
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from opsportal.parent_death import end_with_parent
+
+
+class Command(BaseCommand):
+    help = "Serves pages and API until SIGTERM."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--parent", type=int, help="End when this process, our parent, ends.")
+
+    def handle(self, *, host: str, port: int, parent: int | None, **options: object) -> None:
+        if parent is not None:
+            end_with_parent(parent)
+        uvicorn.run(
+            "opsportal.asgi:application",
+            host=host,
+            port=port,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Trusted from a proxy on this machine only, and only when there is one.
+            proxy_headers=bool(settings.PUBLIC_URL),
+            timeout_graceful_shutdown=8,
+        )
