@@ -58,7 +58,9 @@ def approve(
     return _decide(run_id, by, token, plan_hash, reason, Participant.Decision.APPROVED)
 
 
-def reject(run_id: int, *, by: User, token: ApiToken | None = None, plan_hash: str, reason: str = "") -> JobRun:
+def reject(
+    run_id: int, *, by: User, token: ApiToken | None = None, plan_hash: str, reason: str = ""
+) -> JobRun:
     """One person's refusal ends the run. Raises as `approve` does."""
     return _decide(run_id, by, token, plan_hash, reason, Participant.Decision.REJECTED)
 
@@ -79,14 +81,18 @@ def _decide(
         run.tell([{"kind": "approval", "state": str(decision), "by": by.get_username(), "message": reason}])
         if decision == Participant.Decision.REJECTED:
             _close_unsent(run, RunStatus.REJECTED, "run.rejected")
-        elif run.participants.filter(decision=Participant.Decision.APPROVED).count() >= run.approvals_required:
+        elif (
+            run.participants.filter(decision=Participant.Decision.APPROVED).count() >= run.approvals_required
+        ):
             _queue(run)
     return run
 
 
 def _may_decide(by: User, token: ApiToken | None) -> None:
     if token is not None and not token.has_scope("runs:approve"):
-        raise DecisionRefused("approval.token", f"A token of kind {token.kind} without runs:approve cannot decide.")
+        raise DecisionRefused(
+            "approval.token", f"A token of kind {token.kind} without runs:approve cannot decide."
+        )
     if not may(by, "runs:approve"):
         raise DecisionRefused("approval.role", "Deciding on runs needs the role approver or admin.")
 

@@ -1,8 +1,8 @@
-"""Freezing: from a workflow, a query and parameters to the plan that people approve and workers re-check.
+"""Freezing: from workflow, query and parameters to the plan that people approve and workers re-check.
 
-Two levels of hash. The header covers what is the same for all targets, a leaf covers one target; the plan hash
-covers the header's hash and every leaf's, in order. Stored text is hashed to the byte: nothing is re-serialised
-to check it.
+Two levels of hash. The header covers what is the same for all targets, a leaf covers one target; the plan
+hash covers the header's hash and every leaf's, in order. Stored text is hashed to the byte: nothing is
+serialised anew to check it.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def freeze(
     """
     chosen = _chosen(workflow, query, visible)
     values = check_parameters(workflow, parameters)
-    arithmetic = plan_rollout(len(chosen), rollout or workflow.rollout, tier="read" if dry_run else workflow.tier)
+    arithmetic = plan_rollout(
+        len(chosen), rollout or workflow.rollout, tier="read" if dry_run else workflow.tier
+    )
     header = canonical(
         {
             "v": 1,
@@ -185,7 +187,10 @@ def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Tar
             "body.missing",
             "Some targets have no body to run: "
             + ", ".join(f"step {m.step!r} has no {m.kind} body for {m.platform}" for m in lacking),
-            [{"path": f"steps[{m.step!r}].{m.kind}", "message": f"no body for {m.platform}"} for m in lacking],
+            [
+                {"path": f"steps[{m.step!r}].{m.kind}", "message": f"no body for {m.platform}"}
+                for m in lacking
+            ],
         )
     return chosen
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What somebody asks for. `requesters` are all people who had a part in asking; none of them may approve."""
+    """What somebody asks for. `requesters`: all who had a part in asking; none of them may approve."""
 
     workflow: Workflow
     query: Query

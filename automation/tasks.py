@@ -1,8 +1,28 @@
 """What the queue can wake: each task looks at the row of that number and decides for itself what is due."""
 
-from automation.workers import leases
+import os
+
+from automation.workers import advance as advancing
+from automation.workers import shard as shards
+from automation.workers import sweeper
+
+
+def advance(number: int) -> None:
+    """Look at run `number` and do what is next."""
+    advancing.advance(number)
+
+
+def run_shard(number: int) -> None:
+    """Carry shard `number`, if nobody else holds it."""
+    shards.run_shard(number, owner=os.environ.get("OPSPORTAL_WORKER_ID", f"pid-{os.getpid()}"))
 
 
 def probe(number: int) -> None:
     """The watchdog's question; an answer proves that this cluster's queue moves."""
-    leases.answer_probe(number)
+    sweeper.answer_probe(number)
+
+
+def sweep(number: int) -> None:
+    """One round of the sweeper, on request."""
+    del number
+    sweeper.sweep()

@@ -6,8 +6,6 @@ another try is safe. True: it may have started there, so it is never repeated bl
 A message holds no secret and none of the target's own words beyond what names the fault.
 """
 
-# ruff: noqa: N818 - named for what happened, as callers read them in `except`; the base says that they are errors
-
 from __future__ import annotations
 
 from typing import ClassVar

@@ -76,7 +76,9 @@ class Target(models.Model):
     address = models.CharField(max_length=253, validators=[ADDRESS])
     platform = models.CharField(max_length=10, choices=Platform, default=Platform.LINUX)
     transport = models.CharField(max_length=10, choices=Transport, default=Transport.SSH)
-    port = models.PositiveIntegerField(default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)])
+    port = models.PositiveIntegerField(
+        default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)]
+    )
     credential = models.ForeignKey(
         "credentials.Credential", null=True, blank=True, on_delete=models.SET_NULL, related_name="targets"
     )
@@ -181,7 +183,7 @@ def fingerprint(key: str) -> str:
 
 
 class Spool(models.Model):
-    """Where a target keeps our attempts, for the login itself or for root. Its id proves that it is the same one."""
+    """Where a target keeps our attempts, for the login or for root; its id proves that it is the same one."""
 
     target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="spools")
     become = models.BooleanField()

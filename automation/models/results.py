@@ -27,7 +27,7 @@ GOOD = (ResultState.SUCCEEDED, ResultState.SKIPPED)
 
 
 class StepResult(models.Model):
-    """One target in one step. All rows of a run exist from its submission: they are the plan, queue and audit."""
+    """One target in one step. All rows exist from submission: they are plan, work queue and audit."""
 
     run = models.ForeignKey("JobRun", on_delete=models.CASCADE, related_name="results")
     run_target = models.ForeignKey("RunTarget", on_delete=models.CASCADE, related_name="results")

@@ -228,7 +228,6 @@ class Shard(models.Model):
         RUNNING = "running"
         DONE = "done"
 
-    objects = ShardQuerySet.as_manager()
     LEASE_SECONDS: ClassVar[float] = 20.0
 
     run = models.ForeignKey(JobRun, on_delete=models.CASCADE, related_name="shards")
@@ -239,6 +238,8 @@ class Shard(models.Model):
     lease_until = models.FloatField(default=0, help_text="Seconds on the clock named by lease_clock.")
     lease_clock = models.CharField(max_length=64, blank=True)
     woken_at = models.DateTimeField(default=timezone.now)
+
+    objects = ShardQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"shard {self.pk} of run {self.run_id}"
@@ -279,4 +280,3 @@ class Event(models.Model):
 
     def as_dict(self) -> dict[str, Any]:
         return {"seq": self.seq, "at": self.at.isoformat(), **self.data}
-

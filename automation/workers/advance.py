@@ -78,7 +78,15 @@ def _baked(run: JobRun, seconds: float) -> bool:
     if run.bake_until is None:
         run.bake_until = timezone.now() + timedelta(seconds=seconds)
         run.save(update_fields=["bake_until"])
-        run.tell([{"kind": "note", "code": "rollout.bake", "message": f"Waiting {seconds:g} s before the next batch."}])
+        run.tell(
+            [
+                {
+                    "kind": "note",
+                    "code": "rollout.bake",
+                    "message": f"Waiting {seconds:g} s, then the next batch.",
+                }
+            ]
+        )
     if timezone.now() < run.bake_until:
         run.wake(after=(run.bake_until - timezone.now()).total_seconds())
         return False
@@ -88,11 +96,15 @@ def _baked(run: JobRun, seconds: float) -> bool:
 
 
 def _replace_canaries(run: JobRun, wanted: int) -> bool:
-    """A canary that could not be reached says nothing: the next target takes its place, if the budget allows."""
+    """A canary that could not be reached says nothing: the next target takes its place, within budget."""
     if run.stopped or run.bad > run.max_failures:
         return False
     missing = wanted - run.targets.of_batch(0).filter(good=True).count()
-    ids = list(run.targets.open().order_by("position").values_list("pk", flat=True)[:missing]) if missing > 0 else []
+    ids = (
+        list(run.targets.open().order_by("position").values_list("pk", flat=True)[:missing])
+        if missing > 0
+        else []
+    )
     if not ids:
         return False
     run.targets.filter(pk__in=ids).update(batch=0)
@@ -104,7 +116,9 @@ def _open(run: JobRun, number: int, targets: Any) -> None:
     ids = list(targets.order_by("position").values_list("pk", flat=True))
     run.batch = number
     run.save(update_fields=["batch"])
-    run.tell([{"kind": "note", "code": "batch.opened", "message": f"Batch {number + 1}: {len(ids)} targets."}])
+    run.tell(
+        [{"kind": "note", "code": "batch.opened", "message": f"Batch {number + 1}: {len(ids)} targets."}]
+    )
     for start in range(0, len(ids), SHARD_TARGETS):
         shard = Shard.objects.create(run=run, batch=number)
         RunTarget.objects.filter(pk__in=ids[start : start + SHARD_TARGETS]).update(shard=shard)
@@ -123,7 +137,9 @@ def _finish(run: JobRun) -> None:
     if good == run.total:
         run.move(RunStatus.SUCCEEDED)
     elif run.cancel_requested:
-        run.move(RunStatus.CANCELLED, code="run.cancelled", message=f"{good} of {run.total} targets were good.")
+        run.move(
+            RunStatus.CANCELLED, code="run.cancelled", message=f"{good} of {run.total} targets were good."
+        )
     else:
         status = RunStatus.PARTIAL if good else RunStatus.FAILED
         run.move(status, code=run.stop_code, message=f"{good} of {run.total} targets are good.")

@@ -1,7 +1,7 @@
 """The clock that leases run on.
 
-On SQLite everything is one machine: CLOCK_BOOTTIME never jumps with the wall clock and counts sleep; its name is
-the boot id, for after a restart it begins again. On PostgreSQL the database's own clock serves all machines.
+On SQLite everything is one machine: CLOCK_BOOTTIME never jumps with the wall clock and counts sleep; its name
+is the boot id, for after a restart it begins again. On PostgreSQL the database's own clock serves everybody.
 """
 
 from __future__ import annotations

@@ -26,8 +26,7 @@ class Endings:
         self, run: JobRun, work: Work, verdict: Verdict, *, outputs: bytes = b"", exit_code: int | None = None
     ) -> None:
         """The open attempt is over; its verdict goes to the step."""
-        attempt = work.attempt
-        assert attempt is not None
+        attempt = work.tried
         attempt.code, attempt.message = verdict.code, verdict.message
         self._recorder.flush_output(work, last=True)
         self._recorder.attempt(attempt)
@@ -45,21 +44,18 @@ class Endings:
 
     def give_up(self, run: JobRun, work: Work, verdict: Verdict) -> None:
         """Nothing of the open attempt was started, and nothing will be."""
-        assert work.attempt is not None
-        work.attempt.state, work.attempt.ended_at = AttemptState.FENCED, timezone.now()
+        work.tried.state, work.tried.ended_at = AttemptState.FENCED, timezone.now()
         self.conclude(run, work, verdict)
 
     def unknown(self, run: JobRun, work: Work, why: str) -> None:
         """It may have run and we cannot tell: bad, loud, and its target stays locked."""
-        assert work.attempt is not None
-        work.attempt.state, work.attempt.ended_at = AttemptState.UNKNOWN, timezone.now()
+        work.tried.state, work.tried.ended_at = AttemptState.UNKNOWN, timezone.now()
         work.unknown = True
         self.conclude(run, work, Verdict(ResultState.UNKNOWN, "outcome.unknown", why))
 
     def close_attempt(self, work: Work, state: AttemptState, code: str) -> None:
         """Close the open attempt without a verdict: another try of the same body follows."""
-        attempt = work.attempt
-        assert attempt is not None
+        attempt = work.tried
         attempt.state, attempt.code, attempt.ended_at = state, code, timezone.now()
         self._recorder.flush_output(work, last=True)
         self._recorder.attempt(attempt)
@@ -108,7 +104,9 @@ class Endings:
         if not run.stop_code:
             run.stop_code = self._stop_code(run, result)
             if run.stop_code:
-                self._recorder.tell({"kind": "note", "code": run.stop_code, "message": _STOPPED[run.stop_code]})
+                self._recorder.tell(
+                    {"kind": "note", "code": run.stop_code, "message": _STOPPED[run.stop_code]}
+                )
         run.save(update_fields=["bad", "stop_code"])
 
     def _stop_code(self, run: JobRun, result: StepResult) -> str:

@@ -19,7 +19,8 @@ from credentials.secret import Secret
 def address_of(work: Work, target: Target) -> Address:
     """The frozen place and login, with today's secrets of that credential."""
     leaf = work.leaf
-    assert target.credential is not None
+    if target.credential is None:
+        raise ValueError(f"{target} has no credential; drift should have said so")
     secrets = target.credential.secrets()
     return Address(
         position=work.position,
@@ -43,7 +44,8 @@ def secrets_of(address: Address) -> list[Secret]:
 def payload_of(work: Work, body: BodyName) -> bytes:
     """The body's script after its variables, as data: values never become part of the script's text."""
     script = work.sequence.script(work.step_index, body)
-    assert script is not None
+    if script is None:
+        raise ValueError(f"step {work.step_index} has no {body} body for {work.leaf['platform']}")
     values = work.leaf["variables"] | {k: v for k, v in work.parameters.items() if v is not None}
     return build_payload(prelude(values, work.outputs()), script)
 

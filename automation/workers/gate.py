@@ -58,7 +58,7 @@ def leave(run: JobRun, work: Work, *, keep_lock: bool) -> None:
 
 
 def lock_keys(work: Work) -> list[str]:
-    """One machine is one lock, under whatever names it is known: each host key counts, and the target itself."""
+    """One machine is one lock, whatever its names: each host key counts, and the target itself."""
     keys = [f"hostkey:{fingerprint(line.split()[1])}" for line in work.leaf["host_keys"]]
     return [*keys, f"target:{work.leaf['target']}"]
 
@@ -118,7 +118,7 @@ def _credential_block(leaf: dict[str, Any], target: Target) -> Block | None:
     if credential.pk != leaf["credential"] or credential.username != leaf["login"]:
         return Block(
             "plan.changed",
-            f"The plan logs in as {leaf['login']!r}; the target's credential now says {credential.username!r}.",
+            f"The plan logs in as {leaf['login']!r}; its credential now says {credential.username!r}.",
         )
     return None
 
@@ -137,7 +137,7 @@ def _policy_now(run: JobRun) -> Block | None:
     if now.approvals > run.approvals_required:
         return Block(
             "policy.denied",
-            f"The policy now asks for {now.approvals} approvals; this run was given {run.approvals_required}.",
+            f"The policy now asks for {now.approvals} approvals; this run has {run.approvals_required}.",
         )
     return None
 

@@ -32,7 +32,7 @@ class Inbox:
             self._changed.notify_all()
 
     def take(self, *, timeout: float, linger: float) -> list[Any]:
-        """Everything there is: waits up to `timeout` seconds for the first item, then `linger` for company."""
+        """Everything there is: waits up to `timeout` seconds for the first item, then `linger` for others."""
         with self._changed:
             if not self._items:
                 self._changed.wait(timeout)
@@ -56,8 +56,8 @@ class Inbox:
 class Crew:
     """Daemon threads that run jobs.
 
-    Not a ThreadPoolExecutor: that one joins its threads when the interpreter ends, so a target that hangs would
-    keep a worker from stopping.
+    Not a ThreadPoolExecutor: that one joins its threads when the interpreter ends, so a target that hangs
+    would keep a worker from stopping.
     """
 
     def __init__(self, size: int) -> None:

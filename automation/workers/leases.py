@@ -27,7 +27,7 @@ def end_leases(worker_id: str) -> None:
 
 
 def silent_workers(worker_ids: list[str], seconds: float) -> list[str]:
-    """Those that stopped reporting, hold a shard they no longer renew, or let tasks lie while they are free."""
+    """Those that stopped reporting, no longer renew a shard they hold, or let tasks lie while free."""
     clock, now = lease_clock()
     rows = {row.worker_id: row for row in WorkerProcess.objects.filter(worker_id__in=worker_ids, clock=clock)}
     mute = {name for name, row in rows.items() if now - row.seen > seconds}
@@ -53,4 +53,6 @@ def _probe_overdue(cluster: str) -> bool:
 
 
 def _busy(worker_id: str, now: float) -> bool:
-    return Shard.objects.filter(lease_owner=worker_id, state=Shard.State.RUNNING, lease_until__gt=now).exists()
+    return Shard.objects.filter(
+        lease_owner=worker_id, state=Shard.State.RUNNING, lease_until__gt=now
+    ).exists()

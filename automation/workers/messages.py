@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from automation.libraries.envelope import End, Probe
 from automation.libraries.errors import LibraryError
 from automation.libraries.types import Stream

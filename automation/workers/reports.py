@@ -21,7 +21,16 @@ log = logging.getLogger(__name__)
 CONNECT_TRIES = 3
 FENCED_TRIES = 5
 READ_TRIES = 4
-PASSING = ("connect.", "resolve.", "ssh.banner", "ssh.kex", "ssh.protocol", "channel.", "connection.", "auth.timeout")
+PASSING = (
+    "connect.",
+    "resolve.",
+    "ssh.banner",
+    "ssh.kex",
+    "ssh.protocol",
+    "channel.",
+    "connection.",
+    "auth.timeout",
+)
 
 
 class Reports:
@@ -85,9 +94,8 @@ class Reports:
 
     @_apply.register
     def _ended(self, message: messages.Ended, run: JobRun, work: Work) -> None:
-        assert work.attempt is not None
         end = message.end
-        record_end(work.attempt, end)
+        record_end(work.tried, end)
         verdict = verdict_of(work, end)
         if verdict.state == ResultState.UNKNOWN:
             work.unknown = True
@@ -111,8 +119,7 @@ class Reports:
 
     @_apply.register
     def _lost(self, message: messages.Lost, run: JobRun, work: Work) -> None:
-        attempt = work.attempt
-        assert attempt is not None
+        attempt = work.tried
         work.busy, work.connected = False, False
         if attempt.mode == Attempt.Mode.PLAIN:
             self._lost_read(run, work, message.error)
@@ -137,17 +144,18 @@ class Reports:
             work.spools.pop(work.attempt.become, None)
         work.losses += 1
         if work.losses >= FENCED_TRIES:
-            verdict = Verdict(ResultState.FAILED, f"guard.{message.reason}", "The guard on the target refuses.")
+            verdict = Verdict(
+                ResultState.FAILED, f"guard.{message.reason}", "The guard on the target refuses."
+            )
             self._endings.give_up(run, work, verdict)
         else:
             self._endings.close_attempt(work, AttemptState.FENCED, f"guard.{message.reason}")
 
     @_apply.register
     def _fenced(self, message: messages.Fenced, run: JobRun, work: Work) -> None:
-        assert work.attempt is not None
         work.busy = False
         # Once the target has said that it started, a directory that is missing proves nothing.
-        if message.proven and work.attempt.started_at is None:
+        if message.proven and work.tried.started_at is None:
             self._endings.close_attempt(work, AttemptState.FENCED, "guard.fenced")
             return
         why = "The target was restarted or its spool replaced since, so whether it ran cannot be known."
@@ -166,7 +174,9 @@ class Reports:
         elif attempt.mode == Attempt.Mode.DIRECT and attempt.state != AttemptState.CLAIMED:
             self._endings.unknown(run, work, "The portal itself failed while it followed the step.")
         else:
-            verdict = Verdict(ResultState.FAILED, "internal.error", "The portal itself failed; nothing was changed.")
+            verdict = Verdict(
+                ResultState.FAILED, "internal.error", "The portal itself failed; nothing was changed."
+            )
             self._endings.give_up(run, work, verdict)
 
     def _lost_read(self, run: JobRun, work: Work, error: LibraryError) -> None:
@@ -190,10 +200,9 @@ def start_recovery(work: Work) -> None:
     """From now on the open attempt is fenced or read on, until the step's time and a minute are over."""
     if work.recovering:
         return
-    assert work.attempt is not None
     step = work.sequence.step(work.step_index)
     work.recovering, work.losses = True, 0
-    left = max(0.0, float(step.timeout) - work.attempt.intent_age)
+    left = max(0.0, float(step.timeout) - work.tried.intent_age)
     work.give_up_at = time.monotonic() + left + 60.0
 
 

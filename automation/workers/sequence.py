@@ -96,9 +96,7 @@ class Sequence:
                     return Begin(index, "undo")
         return Finish(good=False)
 
-    def _needs_undo(
-        self, index: int, result: StepResult, ended: dict[tuple[int, str], Attempt]
-    ) -> bool:
+    def _needs_undo(self, index: int, result: StepResult, ended: dict[tuple[int, str], Attempt]) -> bool:
         run = ended.get((index, "run"))
         return (
             result.undone is None

@@ -77,7 +77,9 @@ def record_end(attempt: Attempt, end: End) -> None:
     attempt.ended_at = timezone.now()
 
 
-def settle(work: Work, body: str, verdict: Verdict, *, outputs: bytes = b"", exit_code: int | None = None) -> None:
+def settle(
+    work: Work, body: str, verdict: Verdict, *, outputs: bytes = b"", exit_code: int | None = None
+) -> None:
     """Write the verdict on a body into its step's result."""
     result = work.result()
     if body == "undo":

@@ -1,9 +1,9 @@
 """Execution of one shard: the loop of the thread that writes.
 
-Each tick is one transaction: renew the lease, take in what the I/O threads report, decide what is next for each
-target, store it all. Only after the commit are new jobs handed out, so every intent is durable before a byte is
-sent. Whatever goes wrong here, the process lets go of everything: the rows say where to go on, and the targets
-hold the work.
+Each tick is one transaction: renew the lease, take in what the I/O threads report, decide what is next for
+each target, store it all. Only after the commit are new jobs handed out, so every intent is durable before a
+byte is sent. Whatever goes wrong here, the process lets go of everything: the rows say where to go on, and
+the targets hold the work.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Execution:
             messages = self._inbox.take(timeout=IDLE_SECONDS, linger=LINGER_SECONDS)
 
     def let_go(self) -> None:
-        """Leave the targets to their work. Closing happens in the background: a dead peer can make it slow."""
+        """Leave the targets to their work. Closing goes on in the background: a dead peer makes it slow."""
         self._inbox.close()
         self._crew.close()
         threading.Thread(target=self._manager.close, daemon=True, name="close-connections").start()
@@ -169,7 +169,9 @@ def load_shard(shard: Shard) -> list[Work]:
     for result in StepResult.objects.filter(run_target__shard=shard):
         results[result.run_target_id].append(result)
     attempts: dict[int, list[Attempt]] = defaultdict(list)
-    tried = Attempt.objects.filter(result__run_target__shard=shard).select_related("result").order_by("number")
+    tried = (
+        Attempt.objects.filter(result__run_target__shard=shard).select_related("result").order_by("number")
+    )
     for attempt in tried:
         attempts[attempt.result.run_target_id].append(attempt)
     spools: dict[int, dict[bool, Spool]] = defaultdict(dict)

@@ -137,8 +137,7 @@ class Steering:
 
     def _resume(self, run: JobRun, work: Work, drift: gate.Drift) -> None:
         """Hand out the job that the open attempt needs in its state."""
-        attempt = work.attempt
-        assert attempt is not None
+        attempt = work.tried
         if work.address is None:
             target = drift.targets.get(work.leaf["target"])
             if target is None or target.credential is None:
@@ -146,7 +145,7 @@ class Steering:
                 return
             work.address = address_of(work, target)
         if work.output is None:
-            work.output = OutputStore(attempt, secrets_of(work.address))
+            work.output = OutputStore(attempt, secrets_of(work.where))
         if attempt.state == AttemptState.CLAIMED:
             self._connect_or_send(work, attempt)
         else:
@@ -161,8 +160,7 @@ class Steering:
             self._endings.unknown(run, work, text)
 
     def _connect_or_send(self, work: Work, attempt: Attempt) -> None:
-        address = work.address
-        assert address is not None
+        address = work.where
         if attempt.mode == Attempt.Mode.PLAIN:
             self._intend(work, attempt)
             reading = self._errand(work, attempt)
@@ -200,14 +198,12 @@ class Steering:
             self._endings.unknown(run, work, "No guard could be kept on the target, and its worker was lost.")
             return
         start_recovery(work)
-        assert work.address is not None
         # Output held back for masking, or in the moving tail, comes again: start where storage ends.
-        work.output = OutputStore(attempt, secrets_of(work.address))
+        work.output = OutputStore(attempt, secrets_of(work.where))
         errand, age, offsets = self._errand(work, attempt), attempt.intent_age, work.offsets()
         self._out(work, lambda: self._wire.reclaim(errand, intent_age=age, offsets=offsets))
 
     def _errand(self, work: Work, attempt: Attempt) -> Errand:
-        assert work.address is not None
         order = Order(
             attempt=attempt.pk.hex,
             installation=self._installation,
@@ -218,7 +214,7 @@ class Steering:
             spool_id=attempt.spool_id,
             output_limit=OUTPUT_LIMIT,
         )
-        return Errand(work.address, order, work.control)
+        return Errand(work.where, order, work.control)
 
     def _out(self, work: Work, job: Callable[[], None]) -> None:
         work.busy = True

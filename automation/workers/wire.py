@@ -1,6 +1,6 @@
 """The jobs of I/O threads: connect, run a body, read on after a loss. They know no database.
 
-Each job ends with exactly one message in the inbox, whatever happens, so that the writing thread always knows.
+Each job ends with exactly one message in the inbox, whatever happens, so the writing thread always knows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PROBE_SECONDS = 30.0
 
 
 class StopControl:
-    """Lets the writing thread stop a body that an I/O thread follows; may be used before, during and after."""
+    """Lets the writing thread stop a body that an I/O thread follows; before, during and after it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class Errand:
 
 
 class Wire:
-    """Hands jobs to the crew. `may_send` is asked right before anything is sent: a woken zombie starts nothing."""
+    """Hands jobs to the crew. `may_send` is asked right before sending: a woken zombie starts nothing."""
 
     def __init__(
         self, crew: Crew, inbox: Inbox, manager: ConnectionManager, *, may_send: Callable[[], bool]
@@ -183,9 +183,7 @@ class Wire:
 
         return deliver
 
-    def _start(
-        self, address: Address, attempt: str | None, job: Callable[[Connection], Message]
-    ) -> None:
+    def _start(self, address: Address, attempt: str | None, job: Callable[[Connection], Message]) -> None:
         def work() -> None:
             self._inbox.put(self._outcome(address, attempt, job))
 

@@ -76,10 +76,22 @@ class Work:
             merged.update(result.outputs)
         return merged
 
+    @property
+    def tried(self) -> Attempt:
+        """The open attempt, where there must be one."""
+        if self.attempt is None:
+            raise RuntimeError(f"no attempt is open for {self.row}")
+        return self.attempt
+
+    @property
+    def where(self) -> Address:
+        """The target's place and login, where it must have been found before."""
+        if self.address is None:
+            raise RuntimeError(f"no address is known for {self.row}")
+        return self.address
+
     def offsets(self) -> Offsets:
-        attempt = self.attempt
-        assert attempt is not None
-        return Offsets(stdout=attempt.stdout_remote, stderr=attempt.stderr_remote)
+        return Offsets(stdout=self.tried.stdout_remote, stderr=self.tried.stderr_remote)
 
     def pause(self, seconds: float) -> None:
         self.retry_at = time.monotonic() + seconds
