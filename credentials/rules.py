@@ -1,0 +1,103 @@
+"""Which secrets make a usable credential."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+
+from credentials.private_keys import KeyFacts, PrivateKeyError, key_facts
+from credentials.secret import Secret
+
+
+class CredentialError(ValidationError):
+    """Secrets were refused. The text gives cause and next step and nothing of them.
+
+    `code` is stable: `credential.empty`, `credential.control_character`, `credential.password_missing`,
+    `credential.key_missing`, `credential.key_not_allowed`, `credential.passphrase_without_key`, or one of
+    `private_keys.PrivateKeyError`. `field` names the input to correct.
+    """
+
+    def __init__(self, code: str, field: str, message: str) -> None:
+        super().__init__(message, code=code)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSecrets:
+    """The secrets of one credential; None where there is none."""
+
+    password: Secret | None = None
+    private_key: Secret | None = None
+    passphrase: Secret | None = None
+    become_password: Secret | None = None
+
+    def items(self) -> Iterator[tuple[str, Secret]]:
+        """Name and value of those that are there."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                yield field.name, value
+
+    def present(self) -> tuple[Secret, ...]:
+        """Those that are there, for instance to mask them all."""
+        return tuple(secret for _, secret in self.items())
+
+    def as_json(self) -> Secret:
+        """All of them in one secret text."""
+        return Secret(json.dumps({name: secret.reveal() for name, secret in self.items()}))
+
+    @classmethod
+    def from_json(cls, text: Secret) -> "CredentialSecrets":
+        """The inverse of `as_json`."""
+        return cls(**{name: Secret(value) for name, value in json.loads(text.reveal()).items()})
+
+
+def check_secrets(kind: str, secrets: CredentialSecrets) -> KeyFacts | None:
+    """The public facts of the private key, if there is one. Raises CredentialError for an unusable set."""
+    for name, secret in secrets.items():
+        if not secret.reveal().strip():
+            raise CredentialError("credential.empty", name, "The value is empty. Enter it, or leave it out.")
+        if name != "private_key" and _has_control_character(secret):
+            raise CredentialError(
+                "credential.control_character",
+                name,
+                "The value holds a line end or another control character, often from pasting. Remove it.",
+            )
+    if kind == "password":
+        _check_password_kind(secrets)
+        return None
+    return _check_key_kind(secrets)
+
+
+def _check_password_kind(secrets: CredentialSecrets) -> None:
+    for name in ("private_key", "passphrase"):
+        if getattr(secrets, name) is not None:
+            raise CredentialError(
+                "credential.key_not_allowed",
+                name,
+                "A credential of kind 'password' takes no private key. Change the kind to 'private_key'.",
+            )
+    if secrets.password is None:
+        raise CredentialError("credential.password_missing", "password", "Enter the password.")
+
+
+def _check_key_kind(secrets: CredentialSecrets) -> KeyFacts:
+    if secrets.private_key is None:
+        if secrets.passphrase is not None:
+            raise CredentialError(
+                "credential.passphrase_without_key",
+                "private_key",
+                "There is a passphrase but no private key. Enter the key it belongs to.",
+            )
+        raise CredentialError("credential.key_missing", "private_key", "Enter the private key.")
+    try:
+        return key_facts(secrets.private_key, secrets.passphrase)
+    except PrivateKeyError as error:
+        refused = CredentialError(error.code, error.field, str(error))
+    raise refused
+
+
+def _has_control_character(secret: Secret) -> bool:
+    return any(ord(character) < 32 or ord(character) == 127 for character in secret.reveal())
