@@ -1,0 +1,120 @@
+# The guard, part: the front, which shows the client what the script writes. It may die at any time; the
+# keeper and the script do not notice.
+#
+# Three helpers send it lines, each of which means "look now": the keeper (begin and end), the ticker and
+# the reader of the channel's input. So it sleeps in one `read`, without a timer of its own.
+
+ops_ticker() {
+    ops_count=0
+    while :; do
+        case $ops_count in [0-4]) ops_nap 0.05 ;; [1-5][0-9] | [5-9]) ops_nap 0.1 ;; *) ops_nap 0.25 ;; esac
+        ops_count=$((ops_count + 1))
+        echo tick || exit 0
+    done
+}
+
+# "nonce cancel" and "nonce expire" rename the file that says "running": atomic, also on a full disk, and of
+# the script's own end and this, only one can win. The file may be a moment away.
+ops_stop_running() {
+    for ops_count in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        mv "$ops_dir/running" "$ops_dir/stopping.$1" && return 0
+        for ops_line in "$ops_dir"/exit.* "$ops_dir"/stopping.*; do
+            [ -e "$ops_line" ] && return 0
+        done
+        ops_nap 0.25
+    done
+}
+
+ops_reader() {
+    while read -r ops_word ops_wish; do
+        [ "$ops_word" = "$ops_n" ] || continue
+        case $ops_wish in
+            cancel) ops_stop_running cancelled ;;
+            expire) ops_stop_running timed_out ;;
+        esac
+    done
+    echo gone
+}
+
+# The descriptors 5 and 6 keep the place, so nothing is read twice. dd takes turns of 16 MiB, so that one
+# stream cannot starve the other.
+ops_pump() {
+    [ -s "$ops_dir/out" ] && dd bs=65536 count=256 <&5
+    [ -s "$ops_dir/err" ] && dd bs=65536 count=256 <&6 >&4
+}
+
+# $1: how it ended, $2: exit code or -, $3: names left. The places of 5 and 6 are the bytes that were sent.
+ops_end() {
+    [ -s "$ops_dir/out" ] && cat <&5
+    [ -s "$ops_dir/err" ] && cat <&6 >&4
+    ops_out_end=0 ops_err_end=0
+    read -r ops_line ops_out_end </proc/self/fdinfo/5
+    read -r ops_line ops_err_end </proc/self/fdinfo/6
+    ops_say OUTPUTS
+    [ -s "$ops_dir/output" ] && dd bs=65537 count=1 <"$ops_dir/output"
+    ops_say "END $1 $2 $ops_out_end $ops_err_end ${3:--}"
+}
+
+ops_ended() {
+    set -- "$ops_dir"/exit.*
+    [ -e "$1" ] || return 1
+    ops_line=${1##*/exit.}
+    ops_how=${ops_line#*.} ops_code=${ops_line%%.*} ops_left=
+    [ -s "$ops_dir/left" ] && read -r ops_left <"$ops_dir/left"
+    [ "$ops_how" = lost_guard ] && ops_code=-
+    ops_end "$ops_how" "$ops_code" "$ops_left"
+}
+
+# Whoever keeps the attempt is named in the file that says "running" or "stopping".
+ops_keeper_lives() {
+    ops_keeper=
+    for ops_line in "$ops_dir"/running "$ops_dir"/stopping.*; do
+        [ -e "$ops_line" ] && read -r ops_keeper ops_since ops_when <"$ops_line" && break
+    done
+    [ -n "$ops_keeper" ] || return 0
+    [ "$ops_when" = "$ops_boot" ] && ops_stat "$ops_keeper" && [ "$ops_state" != Z ] && [ "$ops_began" = "$ops_since" ]
+}
+
+# True when there is nothing more to come.
+ops_look() {
+    ops_ended && return 0
+    ops_keeper_lives && { ops_pump; return 1; }
+    # It may have ended between the two looks.
+    ops_ended && return 0
+    if [ "$ops_when" = "$ops_boot" ]; then
+        ops_marked
+        ops_end lost_guard - "$ops_left"
+    else
+        ops_end rebooted - ""
+    fi
+}
+
+ops_begin() {
+    ops_begun=yes
+    exec 5<"$ops_dir/out" 6<"$ops_dir/err"
+    ops_say BEGIN
+    ops_say BEGIN >&4
+    [ "$ops_out_at" = 0 ] || tail -c "+$((ops_out_at + 1))" <&5
+    [ "$ops_err_at" = 0 ] || tail -c "+$((ops_err_at + 1))" <&6 >&4
+}
+
+# A keeper that died before it said a word: whoever makes "start" decides whether the script may have begun.
+ops_keeper_silent() {
+    ops_keeper_lives && return 1
+    mkdir "$ops_dir/start" && ops_refuse keeper
+    ops_begin
+}
+
+ops_front() {
+    ops_begun=
+    while read -r ops_event ops_line; do
+        case $ops_event in
+            started) ops_begin ;;
+            refused) ops_refuse "$ops_line" ;;
+            # The shell above waits for the keeper; without a client there is nothing to wait for.
+            gone) kill -KILL $$; exit 0 ;;
+        esac
+        [ -n "$ops_begun" ] || ops_keeper_silent || continue
+        ops_look && break
+    done
+}

@@ -1,0 +1,148 @@
+# The guard, part: the keeper, which owns the script until its end, and its watcher, which stops it.
+#
+# An attempt's directory: running (pid, its start time, boot) -> stopping.HOW -> exit.CODE.HOW, each step one
+# rename; start/ (made once, by the keeper or by who fences); out, err, output, session, left.
+
+# The script's shell takes the payload from its input, so it is never on disk, in an argument or in an
+# environment. The mark at its end shows that it came whole. The script must not find the variables.
+ops_bash='_ops=$(cat); _ops_cut=${_ops%"#$OPSPORTAL_ATTEMPT"}; [ "$_ops" = "$_ops_cut" ] && exit 125
+[ "$OPSPORTAL_OUTPUT" = /dev/null ] || echo $$ 2>/dev/null >"${OPSPORTAL_OUTPUT%output}session"; exec </dev/null; eval "unset _ops _ops_cut
+$_ops_cut"'
+
+# --norc: bash under sshd may read .bashrc otherwise, with the payload as its input.
+ops_start_bash() {
+    unset BASH_ENV
+    if [ "$ops_detach" = group ]; then
+        # Without setsid, job control gives the script a process group of its own.
+        OPSPORTAL_ATTEMPT=$ops_attempt OPSPORTAL_OUTPUT=$ops_output \
+            bash --norc -c 'set -m; bash --norc -c "$1" bash <&0 & wait $!' bash "$ops_bash"
+    else
+        OPSPORTAL_ATTEMPT=$ops_attempt OPSPORTAL_OUTPUT=$ops_output setsid bash --norc -c "$ops_bash" bash
+    fi
+}
+
+# The script's shell writes its session's number; where the disk is too full for that, it is our marked child.
+ops_find_session() {
+    read -r ops_sid <"$ops_dir/session" && [ -n "$ops_sid" ] && return 0
+    ops_marked
+    for ops_name in $(IFS=,; echo $ops_left); do
+        ops_sid=${ops_name##*:}
+        ops_stat "$ops_sid" && [ "$ops_parent" = "$ops_me" ] && return 0
+    done
+    return 1
+}
+
+# Processes of the script that still live: all of its session (or group), and of its scope but us.
+ops_members() {
+    ops_found=
+    for ops_line in /proc/[0-9]*; do
+        ops_pid=${ops_line#/proc/}
+        ops_stat "$ops_pid" && [ "$ops_state" != Z ] || continue
+        [ "$ops_detach" = group ] && ops_session=$ops_group
+        [ -n "$ops_sid" ] && [ "$ops_session" = "$ops_sid" ] && [ "$ops_began" -ge "$ops_mine" ] &&
+            ops_found="$ops_found $ops_pid"
+    done
+    [ -n "$ops_scope" ] && while read -r ops_pid; do
+        [ "$ops_pid" = "$ops_me" ] || [ "$ops_pid" = "$ops_watcher" ] || ! ops_stat "$ops_pid" ||
+            [ "$ops_state" = Z ] || ops_found="$ops_found $ops_pid"
+    done <"$ops_scope/cgroup.procs"
+    [ -n "$ops_found" ]
+}
+
+# TERM, grace, KILL until nothing is left; then name what got away.
+ops_stop_all() {
+    # It may be a moment before the script's shell is there to be stopped.
+    until ops_find_session || [ -n "$ops_over" ]; do ops_nap 0.05; done
+    ops_clock
+    ops_until=$((ops_now + ops_grace * 100))
+    ops_members && kill -TERM $ops_found && kill -CONT $ops_found
+    while ops_members && ops_clock && [ "$ops_now" -lt "$ops_until" ]; do ops_nap 0.1; done
+    while ops_members; do
+        kill -KILL $ops_found
+        ops_nap 0.05
+    done
+    ops_marked
+    [ -n "$ops_left" ] && printf '%s\n' "$ops_left" >"$ops_dir/left"
+}
+
+# Bytes written so far: the place of the descriptors that the script writes to. Only a script that itself
+# wrote much can be ended for a full disk; else none could be used to clean one up.
+ops_too_much() {
+    read -r ops_line ops_out_end </proc/self/fdinfo/5
+    read -r ops_line ops_err_end </proc/self/fdinfo/6
+    ops_sum=$((ops_out_end + ops_err_end))
+    [ "$ops_sum" -gt "$ops_limit" ] && return 0
+    [ "$ops_sum" -gt "$ops_checked" ] || return 1
+    ops_checked=$((ops_sum + 16777216))
+    set -- $(stat -f -c '%a %b' "$ops_dir")
+    [ "$(($1 * 10))" -lt "$2" ]
+}
+
+ops_watch() {
+    trap : HUP INT TERM
+    trap ops_over=yes USR1
+    ops_over= ops_sid=
+    read -r ops_watcher ops_line </proc/self/stat
+    ops_clock
+    ops_deadline=$((ops_now + ops_timeout * 100)) ops_checked=16777216
+    while ops_nap 0.25; do
+        if [ -e "$ops_dir/running" ]; then
+            ops_clock
+            [ "$ops_now" -ge "$ops_deadline" ] && mv "$ops_dir/running" "$ops_dir/stopping.timed_out"
+            ops_too_much && mv "$ops_dir/running" "$ops_dir/stopping.output_limit"
+        fi
+        ops_stat "$ops_me" && [ "$ops_began" = "$ops_mine" ] || return 0
+        [ -e "$ops_dir/running" ] && continue
+        set -- "$ops_dir"/stopping.*
+        [ -e "$1" ] && ops_stop_all
+        return 0
+    done
+}
+
+# The directory of the scope we are in; empty when systemd did not put us in one.
+ops_find_scope() {
+    ops_scope=
+    [ "$ops_detach" = scope ] || return 0
+    ops_detach=session
+    while read -r ops_line; do
+        case $ops_line in *"opsportal-$ops_attempt.scope") ;; *) continue ;; esac
+        for ops_scope in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+            ops_scope=$ops_scope${ops_line#*:*:}
+            [ -r "$ops_scope/cgroup.procs" ] && return 0
+        done
+    done </proc/self/cgroup
+    ops_scope=
+}
+
+ops_record_end() {
+    [ "$ops_code" = 125 ] && [ ! -e "$ops_dir/session" ] && ops_how=lost_guard || ops_how=ended
+    mv "$ops_dir/running" "$ops_dir/exit.$ops_code.$ops_how" && return 0
+    # Somebody is stopping it: the end is true only when the watcher has seen that nothing is left.
+    kill -USR1 "$ops_watcher"
+    wait "$ops_watcher"
+    for ops_line in "$ops_dir"/stopping.*; do
+        mv "$ops_line" "$ops_dir/exit.$ops_code.${ops_line##*/stopping.}"
+    done
+}
+
+# fd 3: the payload. Output: lines for the front, which may be gone; so a broken pipe must not end us. Signals
+# are caught, not ignored: the script gets them back as the login had them.
+ops_keep() {
+    trap : HUP INT QUIT TERM PIPE
+    read -r ops_me ops_line </proc/self/stat
+    ops_stat "$ops_me"
+    ops_mine=$ops_began
+    ops_find_scope
+    ops_output=$ops_dir/output
+    printf '%s %s %s\n' "$ops_me" "$ops_mine" "$ops_boot" >"$ops_dir/running" || { echo refused spool.full; exit 0; }
+    exec 5>>"$ops_dir/out" 6>>"$ops_dir/err"
+    # The last act before the script: of this and a fence, only one can be.
+    mkdir "$ops_dir/start" || { mv "$ops_dir/running" "$ops_dir/fenced"; echo refused fenced; exit 0; }
+    ops_watch >/dev/null 3<&- &
+    ops_watcher=$!
+    echo started
+    ops_start_bash <&3 >&5 2>&6 3<&- 4>&- 5>&- 6>&-
+    ops_code=$?
+    ops_record_end
+    echo ended
+}
