@@ -78,32 +78,21 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     if os.geteuid() != 0:
         raise HostsError("\n".join(missing()))
-    hosts = HostSet(Place(args.tag, args.dir), _say)
-    match args.command:
-        case "up":
-            _up(hosts, args)
-        case "exec":
-            return _exec(hosts, args.host, args.words)
-        case "raw":
-            argv = hosts.host(args.host).inside_argv(("bash", "-c", " ".join(args.words)), limited=True)
-            return subprocess.run(argv, check=False).returncode
-        case "fault":
-            _fault(hosts, args)
-        case "reset":
-            for name in args.hosts:
-                hosts.reset(name)
-        case "status":
-            _print(hosts.status())
-        case "inventory":
-            _print(hosts.inventory())
-        case "down":
-            hosts.down()
-        case "purge":
-            hosts.purge()
-    return 0
+    commands = {
+        "up": _up,
+        "exec": _exec,
+        "raw": _raw,
+        "fault": _fault,
+        "reset": _reset,
+        "status": _status,
+        "inventory": _inventory,
+        "down": _down,
+        "purge": _purge,
+    }
+    return commands[args.command](HostSet(Place(args.tag, args.dir), _say), args)
 
 
-def _up(hosts: HostSet, args: argparse.Namespace) -> None:
+def _up(hosts: HostSet, args: argparse.Namespace) -> int:
     try:
         inventory = hosts.up(
             args.spec,
@@ -114,25 +103,56 @@ def _up(hosts: HostSet, args: argparse.Namespace) -> None:
     except BaseException:
         _say("up did not succeed; `down` removes what there is")
         raise
-    _print(inventory)
+    return _print(inventory)
 
 
-def _exec(hosts: HostSet, name: str, words: list[str]) -> int:
-    hosts.host(name)
-    argv = ["ssh", "-F", hosts.inventory()["ssh_config"], name, *words]
+def _exec(hosts: HostSet, args: argparse.Namespace) -> int:
+    hosts.host(args.host)
+    argv = ["ssh", "-F", hosts.inventory()["ssh_config"], args.host, *args.words]
     return subprocess.run(argv, check=False).returncode
 
 
-def _fault(hosts: HostSet, args: argparse.Namespace) -> None:
+def _raw(hosts: HostSet, args: argparse.Namespace) -> int:
+    argv = hosts.host(args.host).inside_argv(("bash", "-c", " ".join(args.words)), limited=True)
+    return subprocess.run(argv, check=False).returncode
+
+
+def _fault(hosts: HostSet, args: argparse.Namespace) -> int:
     if args.name == "clear":
         registry.clear(hosts, args.host)
     else:
         registry.put_on(hosts, args.host, args.name, tuple(args.numbers))
     _say(f"{args.host}: {args.name}")
+    return 0
 
 
-def _print(data: object) -> None:
+def _reset(hosts: HostSet, args: argparse.Namespace) -> int:
+    for name in args.hosts:
+        hosts.reset(name)
+    return 0
+
+
+def _status(hosts: HostSet, _: argparse.Namespace) -> int:
+    return _print(hosts.status())
+
+
+def _inventory(hosts: HostSet, _: argparse.Namespace) -> int:
+    return _print(hosts.inventory())
+
+
+def _down(hosts: HostSet, _: argparse.Namespace) -> int:
+    hosts.down()
+    return 0
+
+
+def _purge(hosts: HostSet, _: argparse.Namespace) -> int:
+    hosts.purge()
+    return 0
+
+
+def _print(data: object) -> int:
     sys.stdout.write(json.dumps(data, indent=1) + "\n")
+    return 0
 
 
 def _say(words: str) -> None:

@@ -16,8 +16,9 @@ from tests.hosts.client import Hosts
 from tests.hosts.lifecycle import HostSet
 from tests.hosts.place import Place
 from tests.hosts.prerequisites import missing
-from tests.hosts.processes import Process
+from tests.hosts.processes import HostsError, Process
 
+_SETS_AT_MOST = 8  # in one pytest process
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -35,6 +36,10 @@ class _Sets:
 
     def get(self, spec: str) -> Hosts:
         if spec not in self._by_spec:
+            if len(self._by_spec) == _SETS_AT_MOST:
+                raise HostsError(
+                    f"more than {_SETS_AT_MOST} sets of hosts: {', '.join(self._by_spec)}, {spec}"
+                )
             hosts = Hosts(Place(_tag(len(self._by_spec))), _say)
             self._by_spec[spec] = hosts
             hosts.up(spec, owner=Process.of(os.getpid()))
@@ -88,7 +93,7 @@ def fresh_hosts(hosts: Hosts) -> Iterator[Hosts]:
 
 def _tag(number: int) -> str:
     """At most 6 characters, as names of network devices have 15 in all; no two processes share one."""
-    value, digits = os.getpid() * 4 + number % 4, ""
+    value, digits = os.getpid() * _SETS_AT_MOST + number, ""
     while value:
         value, digit = divmod(value, len(_DIGITS))
         digits = _DIGITS[digit] + digits

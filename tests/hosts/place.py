@@ -32,8 +32,8 @@ class HostRecord:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        parts = {name: Process.from_json(data.pop(name)) for name in ("keeper", "carrier")}
-        return cls(**data, **parts)
+        keeper, carrier = Process.from_json(data["keeper"]), Process.from_json(data["carrier"])
+        return cls(**{**data, "keeper": keeper, "carrier": carrier})
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The apt repositories inside the tree: real updates, the nginx to go back to, and one that cannot install."""
+"""The apt repositories inside the tree: real updates, the old nginx, and one that cannot be installed."""
 
 import hashlib
 import re
@@ -128,7 +128,5 @@ def _index(folder: Path, label: str) -> None:
     write(folder / "Packages", packages)
     date = time.strftime("%a, %d %b %Y %H:%M:%S UTC", time.gmtime())
     digest, size = hashlib.sha256(packages.encode()).hexdigest(), len(packages.encode())
-    write(
-        folder / "Release",
-        f"Origin: {label}\nLabel: {label}\nSuite: {label}\nDate: {date}\nSHA256:\n {digest} {size} Packages\n",
-    )
+    head = f"Origin: {label}\nLabel: {label}\nSuite: {label}\nDate: {date}\n"
+    write(folder / "Release", f"{head}SHA256:\n {digest} {size} Packages\n")
