@@ -57,7 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--suite", help="of Debian; default: this machine's")
     up.add_argument("--mirror", help="default: the one that apt on this machine uses")
     up.add_argument("--disk-mb", type=int, default=256, help="disk of each host, kept in memory")
-    up.add_argument("--raise-limits", action="store_true", help="for many hosts; down sets them back")
     for name in ("down", "purge", "status", "inventory", "faults"):
         commands.add_parser(name)
     for name in ("exec", "raw"):
@@ -98,7 +97,6 @@ def _up(hosts: HostSet, args: argparse.Namespace) -> int:
             args.spec,
             source=Source(args.suite, args.mirror),
             disk_mb=args.disk_mb,
-            raise_limits=args.raise_limits,
         )
     except BaseException:
         _say("up did not succeed; `down` removes what there is")

@@ -2,7 +2,7 @@
 
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,13 +18,11 @@ class Hosts:
 
     def __init__(self, place: Place, say: Callable[[str], None] = lambda _: None) -> None:
         self._set = HostSet(place, say)
-        self._fresh: set[str] = set()
         self.place = place
 
     def up(self, spec: str, *, source: Source | None = None, owner: Process | None = None) -> None:
         """Start hosts, for instance `3` or `web=2,db=1`; HostsError when they are up or cannot start."""
         self._set.up(spec, source=source, owner=owner)
-        self._fresh = set(self.names)
 
     def down(self) -> None:
         """Remove all that `up` made."""
@@ -105,13 +103,6 @@ class Hosts:
         """Make these hosts as new, all of them without names."""
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(self._set.reset, names or self.names))
-
-    def hand_out(self, names: Iterable[str] | None = None) -> None:
-        """Reset those hosts that have been handed out before; so the first user gets them at once."""
-        wanted = list(names or self.names)
-        if used := [name for name in wanted if name not in self._fresh]:
-            self.reset(*used)
-        self._fresh -= set(wanted)
 
 
 def _finish(argv: Sequence[str], stdin: bytes | None, timeout: float) -> Completed:

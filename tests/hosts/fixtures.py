@@ -13,8 +13,8 @@ from typing import Protocol
 import pytest
 
 from tests.hosts.client import Hosts
-from tests.hosts.lifecycle import HostSet
-from tests.hosts.place import Place
+from tests.hosts.lifecycle import remove_orphans
+from tests.hosts.place import DEFAULT_BASE, Place
 from tests.hosts.prerequisites import missing
 from tests.hosts.processes import HostsError, Process
 
@@ -71,7 +71,7 @@ def host_factory(request: pytest.FixtureRequest) -> HostFactory:
     if _SETS not in config.stash:
         sets = config.stash[_SETS] = _Sets()
         config.add_cleanup(sets.down)
-        HostSet(Place(_tag(0)), _say).remove_orphans()
+        remove_orphans(DEFAULT_BASE, _say)
     return config.stash[_SETS].get
 
 
@@ -84,9 +84,9 @@ def hosts(host_factory: HostFactory) -> Hosts:
 @pytest.fixture
 def fresh_hosts(hosts: Hosts) -> Iterator[Hosts]:
     """web1, web2 and web3 as new."""
-    hosts.hand_out()
+    hosts.reset()
     yield hosts
-    for name in hosts.names:  # a host without its network would slow down the next reset
+    for name in hosts.names:  # the next test may take the hosts as they are
         if hosts.faults(name):
             hosts.reset(name)
 

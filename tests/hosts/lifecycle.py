@@ -25,7 +25,8 @@ from tests.hosts.processes import HostsError, Process, run, write
 from tests.hosts.tree import Source, ensure_tree
 
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
-_INOTIFY_PER_HOST = 8
+_INOTIFY_PER_HOST = 6
+_INOTIFY_SPARE = 8
 
 
 class InventoryEntry(TypedDict):
@@ -93,7 +94,6 @@ class HostSet:
         *,
         source: Source | None = None,
         disk_mb: int = 256,
-        raise_limits: bool = False,
         owner: Process | None = None,
     ) -> Inventory:
         """Make and start hosts, and wait until all answer. owner: the set is orphaned when it is gone."""
@@ -105,8 +105,8 @@ class HostSet:
         with self.place.lock(f"set-{self.place.tag}"):
             if self.names():
                 raise HostsError("already up; say down first")
+            self._check_limit(len(wanted))
             record = self._claim(wanted, owner)
-            self._raise_limits(record, len(wanted), allowed=raise_limits)
             hosts = self._make(record, wanted, disk_mb)
         self._wait(hosts)
         self.say(f"up: {len(hosts)} hosts in {time.monotonic() - clock:.1f} s")
@@ -126,20 +126,15 @@ class HostSet:
             self.place.save_set(record)
         return record
 
-    def _raise_limits(self, record: SetRecord, count: int, *, allowed: bool) -> None:
+    def _check_limit(self, count: int) -> None:
         """Every systemd holds inotify instances, and all of them belong to the machine's one root."""
-        need, now = 64 + _INOTIFY_PER_HOST * count, int(_INOTIFY.read_text())
-        if now >= need or count <= 12:
-            return
-        if not allowed:
-            self.place.run.joinpath("set.json").unlink()
+        running = sum(len(record.names) for place in self.place.others() if (record := place.load_set()))
+        need, allowed = _INOTIFY_SPARE + _INOTIFY_PER_HOST * (count + running), int(_INOTIFY.read_text())
+        if need > allowed:
             raise HostsError(
-                f"{count} hosts want fs.inotify.max_user_instances of {need}, it is {now}: "
-                "give --raise-limits (set back by down)"
+                f"{count} hosts beside {running} others want more inotify instances than {allowed}; type:\n"
+                f"  sysctl -w fs.inotify.max_user_instances={max(512, need)}"
             )
-        record.inotify_before = now
-        self.place.save_set(record)
-        _INOTIFY.write_text(str(need))
 
     def _make(self, record: SetRecord, wanted: list[tuple[str, str]], disk_mb: int) -> list[Host]:
         keys = self.place.run / "keys"
@@ -226,8 +221,6 @@ class HostSet:
                 remove_bridge(self.place, record)
             self._unmount()
             self._remove_cgroups()
-            if record and record.inotify_before is not None:
-                _INOTIFY.write_text(str(record.inotify_before))
             shutil.rmtree(self.place.run, ignore_errors=True)
         for pattern in (f"set-{self.place.tag}", f"host-{self.place.tag}-*"):
             for lock in self.place.base.glob(f"locks/{pattern}"):
@@ -259,17 +252,18 @@ class HostSet:
     def purge(self) -> None:
         """`down`, and the cached tree too."""
         self.down()
-        if others := [other.tag for other in self.place.other_sets()]:
+        if others := [other.tag for other in self.place.others()]:
             raise HostsError(f"other hosts run on the cached tree: down of {', '.join(others)} first")
         shutil.rmtree(self.place.base, ignore_errors=True)
 
-    def remove_orphans(self) -> None:
-        """Take down the other sets whose owner has ended without taking them down."""
-        for other in self.place.other_sets():
-            record = other.load_set()
-            if record and record.owner and not record.owner.alive:
-                self.say(f"removing the hosts that an ended process left behind: {other.tag}")
-                HostSet(other, self.say).down()
+
+def remove_orphans(base: Path, say: Callable[[str], None]) -> None:
+    """Take down the sets whose owner has ended without taking them down."""
+    for place in Place.all(base):
+        record = place.load_set()
+        if record and record.owner and not record.owner.alive:
+            say(f"removing the hosts that an ended process left behind: {place.tag}")
+            HostSet(place, say).down()
 
 
 def _entry(host: Host, key: Path) -> InventoryEntry:

@@ -99,14 +99,10 @@ def max_sessions(hosts: Hosts, name: str) -> None:
     hosts.fault(name, "max-sessions")
     with tempfile.TemporaryDirectory() as folder:
         shared = ("-o", f"ControlPath={folder}/socket")
-        first = subprocess.Popen(
-            hosts.ssh_argv(name, "sleep 60", *shared, "-o", "ControlMaster=yes"), stderr=subprocess.DEVNULL
-        )
-        until((Path(folder) / "socket").exists, "the first session is there")
-        time.sleep(0.3)  # the socket comes a moment before the session
+        first = begin(hosts, name, "echo begun; sleep 60", *shared, "-o", "ControlMaster=yes")
         done = hosts.ssh(name, "true", *shared)
         first.terminate()
-        first.wait()
+        first.communicate()
     assert "Session open refused by peer" in done.stderr
 
 
@@ -151,7 +147,7 @@ def kill_user_processes(hosts: Hosts, name: str) -> None:
     assert _sleeps(hosts, name)
     hosts.raw(name, "pkill", "-f", "sleep 1234")
     hosts.fault(name, "kill-user-processes")
-    client = begin(hosts, name, f"echo begun; {leave}; sleep 1")
+    client = begin(hosts, name, f"echo begun; {leave}; sleep 3")
     assert _sleeps(hosts, name)
     client.communicate(timeout=30)
     until(lambda: not _sleeps(hosts, name), "logind ends what is left of the session")

@@ -17,7 +17,7 @@ _FIRST_HOST = 11
 def free_subnets(place: Place) -> tuple[str, str]:
     """Two subnets that neither this machine's routes nor another set of hosts uses. Hold the set lock."""
     taken = list(_routed())
-    for other in place.other_sets():
+    for other in place.others():
         if record := other.load_set():
             taken += [ipaddress.IPv4Network(record.subnet), ipaddress.IPv4Network(record.inner_subnet)]
     free = (net for net in _RANGE.subnets(new_prefix=24) if not any(net.overlaps(other) for other in taken))

@@ -45,7 +45,6 @@ class SetRecord:
     inner_subnet: str
     password: str
     owner: Process | None = None
-    inotify_before: int | None = None
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -70,11 +69,15 @@ class Place:
     def netns(self, name: str) -> str:
         return f"{self.tag}-{name}"
 
-    def other_sets(self) -> list["Place"]:
-        """Every set under the same base, this one left out."""
-        runs = sorted(self.base.glob("run-*/set.json"))
-        tags = [path.parent.name.removeprefix("run-") for path in runs]
-        return [Place(tag, self.base) for tag in tags if tag != self.tag]
+    @classmethod
+    def all(cls, base: Path) -> list[Self]:
+        """The place of every set under a base."""
+        tags = [path.parent.name.removeprefix("run-") for path in sorted(base.glob("run-*/set.json"))]
+        return [cls(tag, base) for tag in tags]
+
+    def others(self) -> list[Self]:
+        """The places of the other sets under the same base."""
+        return [place for place in self.all(self.base) if place.tag != self.tag]
 
     def load_set(self) -> SetRecord | None:
         with contextlib.suppress(FileNotFoundError):

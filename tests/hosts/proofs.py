@@ -27,9 +27,10 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None
         time.sleep(0.1)
 
 
-def begin(hosts: Hosts, name: str, command: str) -> subprocess.Popen[str]:
+def begin(hosts: Hosts, name: str, command: str, *options: str) -> subprocess.Popen[str]:
     """Start a command over SSH, and return when its first line is there."""
-    argv = hosts.ssh_argv(name, command, "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")
+    alive = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")
+    argv = hosts.ssh_argv(name, command, *alive, *options)
     client = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert client.stdout is not None
     assert client.stdout.readline() == "begun\n"
@@ -48,7 +49,7 @@ def _times_out(hosts: Hosts, name: str) -> None:
 
 def _loses_the_client_alone(hosts: Hosts, name: str, fault: str) -> None:
     """The client sees a lost connection; on the host the command runs to its end."""
-    client = begin(hosts, name, f"echo begun; sleep 1; touch /tmp/{fault}")
+    client = begin(hosts, name, f"echo begun; sleep 3; touch /tmp/{fault}")
     hosts.fault(name, fault)
     _, code = client.communicate(timeout=30), client.returncode
     assert code == 255
@@ -89,11 +90,11 @@ def refuse(hosts: Hosts, name: str) -> None:
 
 
 def loss(hosts: Hosts, name: str) -> None:
-    hosts.fault(name, "loss", 30)
+    hosts.fault(name, "loss", 20)
     gateway = hosts.address(name).rsplit(".", 1)[0] + ".1"
     done = hosts.raw(name, "ping", "-q", "-c", "40", "-i", "0.02", "-W", "1", gateway)
     lost = float(done.stdout.split("% packet loss")[0].split()[-1])
-    assert 20 < lost < 80, done.stdout
+    assert 10 < lost < 80, done.stdout
     assert hosts.ssh(name, "echo slow but right", "-o", "ConnectTimeout=30").stdout == "slow but right\n"
 
 
@@ -101,7 +102,7 @@ def delay(hosts: Hosts, name: str) -> None:
     hosts.fault(name, "delay", 100)
     started = time.monotonic()
     with socket.create_connection((hosts.address(name), 22), timeout=10):
-        assert 0.2 <= time.monotonic() - started < 2
+        assert time.monotonic() - started >= 0.2
     assert hosts.ssh(name, "echo late but right", "-o", "ConnectTimeout=30").stdout == "late but right\n"
 
 
@@ -119,7 +120,7 @@ def sshd_kill(hosts: Hosts, name: str) -> None:
 
 
 def freeze(hosts: Hosts, name: str) -> None:
-    client = begin(hosts, name, "echo begun; sleep 0.5; echo went on")
+    client = begin(hosts, name, "echo begun; sleep 3; echo went on")
     hosts.fault(name, "freeze")
     assert "banner exchange" in connect(hosts, name).stderr
     assert client.poll() is None
@@ -174,9 +175,8 @@ def noexec(hosts: Hosts, name: str) -> None:
 
 def no_spool(hosts: Hosts, name: str) -> None:
     hosts.fault(name, "no-spool")
-    find = "find / -path /proc -prune -o -path /dev/pts -prune -o -type d -writable -print 2>/dev/null"
-    writable = hosts.ssh(name, find).stdout.split()
-    assert [folder for folder in writable if not folder.startswith(("/run/user/1000", "/sys"))] == []
+    find = "find / -path /proc -prune -o -type d -writable -print 2>/dev/null"
+    assert hosts.ssh(name, find).stdout == ""
     assert "Read-only" in hosts.ssh(name, "sudo -n mkdir /root/spool /var/tmp/spool /tmp/spool").stderr
 
 
@@ -198,7 +198,7 @@ def bad_package(hosts: Hosts, name: str) -> None:
     install = "sudo -n DEBIAN_FRONTEND=noninteractive apt-get install -y"
     done = hosts.ssh(name, f"sudo -n apt-get update && {install} nginx")
     assert done.returncode == 100
-    assert "post-installation fails" in done.stderr
+    assert "post-installation fails" in done.stdout  # apt gives on what dpkg says as its own output
     assert hosts.ssh(name, "dpkg-query -W -f '${db:Status-Abbrev}' nginx").stdout == "iF "
     hosts.clear(name)
     back = hosts.ssh(name, f"sudo -n apt-get update && {install} --allow-downgrades {old}")

@@ -119,7 +119,7 @@ def ensure_tree(place: Place, source: Source, say: Callable[[str], None]) -> Non
     with place.lock("tree"):
         if stamp.exists() and stamp.read_text() == want:
             return
-        if others := [other.tag for other in place.other_sets()]:
+        if others := [other.tag for other in place.others()]:
             raise HostsError(
                 f"the tree must be built anew, but hosts run on it: down of {', '.join(others)} first"
             )

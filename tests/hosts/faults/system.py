@@ -15,9 +15,11 @@ systemd-run -q --collect --unit=fault-apt-lock perl -e '
 until grep -q POSIX /proc/locks; do sleep 0.05; done
 """
 
-# every folder that ops or root's scripts would spool in; /run/user is logind's, so it gets none
+# all that ops can write to, and where root would spool; logind gives ops no /run/user/1000 meanwhile
 _SPOOLS = "/home/ops /root /tmp /var/tmp /dev/shm /run/lock"
+_USER_UNITS = "user@1000.service user-runtime-dir@1000.service"
 _NO_SPOOL = f"""
+systemctl mask -q --runtime --now {_USER_UNITS}
 for folder in {_SPOOLS}; do
   mount --bind $folder $folder
   mount -o remount,bind,ro $folder
@@ -46,9 +48,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     by_script(
         "no-spool",
-        "no folder is writable for the login, and neither are root's home and the temporary ones",
+        "the login can write to no folder, and root neither to its home nor to the temporary ones",
         _NO_SPOOL,
-        clear=f"umount -l {_SPOOLS}",
+        clear=f"umount -l {_SPOOLS}; systemctl unmask -q --runtime {_USER_UNITS}",
     ),
     by_script(
         "apt-locked",
