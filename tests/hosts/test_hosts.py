@@ -12,7 +12,7 @@ from tests.hosts import prerequisites
 from tests.hosts.cli import main
 from tests.hosts.client import Hosts
 from tests.hosts.fixtures import HostFactory, require_hosts
-from tests.hosts.lifecycle import names_of, remove_orphans
+from tests.hosts.lifecycle import HostSet, names_of, remove_orphans
 from tests.hosts.place import Place
 from tests.hosts.processes import HostsError, Process, output_of
 
@@ -135,6 +135,18 @@ def test_down_leaves_nothing_behind_whatever_faults_were_on(host_factory: HostFa
     hosts.down()
     assert _traces("tdown", base) == []
     assert output_of("ip", "route") == routes
+
+
+def test_down_removes_what_an_up_left_that_was_killed_half_way(host_factory: HostFactory) -> None:
+    base = Path(host_factory("3").place.base)
+    record = base / "run-tcut/hosts/web2/host.json"
+    argv = [sys.executable, "-m", "tests.hosts", "--tag", "tcut", "--dir", str(base), "up", "3"]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as up:
+        while not record.exists():
+            assert up.poll() is None
+        up.kill()
+    HostSet(Place("tcut", base)).down()
+    assert _traces("tcut", base) == []
 
 
 def test_hosts_of_an_ended_process_are_taken_down_by_the_next(host_factory: HostFactory) -> None:

@@ -19,7 +19,8 @@ until grep -q POSIX /proc/locks; do sleep 0.05; done
 _SPOOLS = "/home/ops /root /tmp /var/tmp /dev/shm /run/lock"
 _USER_UNITS = "user@1000.service user-runtime-dir@1000.service"
 _NO_SPOOL = f"""
-systemctl mask -q --runtime --now {_USER_UNITS}
+systemctl stop {_USER_UNITS}
+systemctl mask -q --runtime {_USER_UNITS}
 for folder in {_SPOOLS}; do
   mount --bind $folder $folder
   mount -o remount,bind,ro $folder
