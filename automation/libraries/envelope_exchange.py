@@ -25,7 +25,9 @@ class ShellUnusable(LibraryError):
     """The login's shell did not run our guard, so nothing was started."""
 
     code = "shell.unusable"
-    next_step = "Check that the login may run `sh -c`, and that no forced command or closed shell is in the way."
+    next_step = (
+        "Check that the login may run `sh -c`, and that no forced command or closed shell is in the way."
+    )
 
 
 class SpoolUnusable(LibraryError):
@@ -131,9 +133,7 @@ class Exchange:
             self._state[stream] = "outputs"
         elif record.word == "END":
             self._state[stream] = "over"
-        if stream == "stdout" and record.word not in ("HELLO", "OUTPUTS"):
-            self._answers.append(record)
-        elif record.word == "HELLO":
+        if (stream == "stdout" and record.word not in ("HELLO", "OUTPUTS")) or record.word == "HELLO":
             self._answers.append(record)
 
     def _deliver(self, stream: Stream, data: bytes) -> None:

@@ -23,7 +23,13 @@ class Endings:
         self._canary = canary
 
     def conclude(
-        self, run: JobRun, work: Work, verdict: Verdict, *, outputs: bytes = b"", exit_code: int | None = None
+        self,
+        run: JobRun,
+        work: Work,
+        verdict: Verdict,
+        *,
+        outputs: dict[str, str] | None = None,
+        exit_code: int | None = None,
     ) -> None:
         """The open attempt is over; its verdict goes to the step."""
         attempt = work.tried

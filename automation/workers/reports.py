@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 CONNECT_TRIES = 3
 FENCED_TRIES = 5
 READ_TRIES = 4
+FINAL_REFUSALS = {
+    "interpreter.missing": "There is no bash on the target; nothing was started.",
+    "spool.full": "There is no room for the script's files on the target; nothing was started.",
+}
 PASSING = (
     "connect.",
     "resolve.",
@@ -135,21 +139,23 @@ class Reports:
     @_apply.register
     def _refused(self, message: messages.Refused, run: JobRun, work: Work) -> None:
         work.busy = False
-        if message.reason == "interpreter.missing":
-            verdict = Verdict(ResultState.FAILED, message.reason, "There is no bash on the target.")
-            self._endings.give_up(run, work, verdict)
-            return
-        if message.reason == "spool" and work.attempt is not None:
-            # Another spool than the one we knew (the target was reinstalled, say): look again, start anew.
-            work.spools.pop(work.attempt.become, None)
-        work.losses += 1
-        if work.losses >= FENCED_TRIES:
-            verdict = Verdict(
-                ResultState.FAILED, f"guard.{message.reason}", "The guard on the target refuses."
+        reason = message.reason
+        if reason in ("exists", "fenced"):
+            # Another worker was here with this very attempt: ask the target what became of it.
+            start_recovery(work)
+        elif reason == "cancelled":
+            self._endings.give_up(
+                run, work, Verdict(ResultState.CANCELLED, "run.cancelled", "It had not started.")
             )
-            self._endings.give_up(run, work, verdict)
+        elif reason in FINAL_REFUSALS or work.losses + 1 >= FENCED_TRIES:
+            text = FINAL_REFUSALS.get(reason, "The guard on the target refuses the script again and again.")
+            self._endings.give_up(run, work, Verdict(ResultState.FAILED, f"guard.{reason}", text))
         else:
-            self._endings.close_attempt(work, AttemptState.FENCED, f"guard.{message.reason}")
+            if reason.startswith("spool."):
+                # Not the spool we knew (the target was reinstalled, say): look again, then start anew.
+                work.spools.pop(work.tried.become, None)
+            work.losses += 1
+            self._endings.close_attempt(work, AttemptState.FENCED, f"guard.{reason}")
 
     @_apply.register
     def _fenced(self, message: messages.Fenced, run: JobRun, work: Work) -> None:

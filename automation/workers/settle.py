@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from automation.definitions.parameters import parse_outputs
 from automation.libraries.envelope import End
 from automation.libraries.errors import LibraryError
 from automation.models import Attempt, AttemptState, ResultState
@@ -14,7 +13,7 @@ from automation.models.results import UNFINISHED
 from automation.workers.work import Work
 
 BLOCKING = ("hostkey.", "credential.")
-NEVER_STARTED = ("become.", "shell.", "interpreter.", "exec.refused")
+NEVER_STARTED = ("become.", "shell.", "spool.", "exec.refused")
 STATE_OF = {
     "cancelled": ResultState.CANCELLED,
     "timed_out": ResultState.TIMED_OUT,
@@ -78,7 +77,12 @@ def record_end(attempt: Attempt, end: End) -> None:
 
 
 def settle(
-    work: Work, body: str, verdict: Verdict, *, outputs: bytes = b"", exit_code: int | None = None
+    work: Work,
+    body: str,
+    verdict: Verdict,
+    *,
+    outputs: dict[str, str] | None = None,
+    exit_code: int | None = None,
 ) -> None:
     """Write the verdict on a body into its step's result."""
     result = work.result()
@@ -95,7 +99,7 @@ def settle(
         return
     result.exit_code = exit_code
     if outputs:
-        result.outputs = result.outputs | parse_outputs(outputs)
+        result.outputs = result.outputs | outputs
     verify = work.sequence.script(work.step_index, "verify")
     if verdict.state == ResultState.SUCCEEDED and verify is not None and body == "run":
         return  # still running: verify decides

@@ -5,16 +5,16 @@ Each job ends with exactly one message in the inbox, whatever happens, so the wr
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from automation.libraries import envelope
 from automation.libraries.connection_manager import ConnectionManager
-from automation.libraries.envelope import End, Offsets, Order
+from automation.libraries.envelope import Control, End, Order
+from automation.libraries.envelope_frames import parse_outputs
 from automation.libraries.errors import LibraryError
-from automation.libraries.linux_ssh import run_plain
+from automation.libraries.plain import PlainEnd, run_plain
 from automation.libraries.types import Connection, Credentials, Endpoint, Stream
 from automation.workers.inbox import Crew, Inbox
 from automation.workers.messages import (
@@ -36,44 +36,6 @@ MARGIN_SECONDS = 60.0
 PROBE_SECONDS = 30.0
 
 
-class StopControl:
-    """Lets the writing thread stop a body that an I/O thread follows; before, during and after it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._expired = False
-        self._wake: Callable[[], None] | None = None
-
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled
-
-    @property
-    def expired(self) -> bool:
-        return self._expired
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        self._call()
-
-    def expire(self) -> None:
-        self._expired = True
-        self._call()
-
-    def attach(self, wake: Callable[[], None]) -> None:
-        with self._lock:
-            self._wake = wake
-        if self._cancelled or self._expired:
-            wake()
-
-    def _call(self) -> None:
-        with self._lock:
-            wake = self._wake
-        if wake is not None:
-            wake()
-
-
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where and as whom; `credentials` never leaves memory."""
@@ -89,7 +51,7 @@ class Errand:
 
     address: Address
     order: Order
-    control: StopControl
+    control: Control
 
 
 class Wire:
@@ -153,19 +115,22 @@ class Wire:
                 timeout=order.timeout,
                 output_limit=order.output_limit,
             )
-            return Ended(position, order.attempt, end)
+            return Ended(position, order.attempt, _as_end(end))
 
         self._start(errand.address, order.attempt, job)
 
-    def reclaim(self, errand: Errand, *, intent_age: float, offsets: Offsets) -> None:
+    def reclaim(self, errand: Errand, *, intent_age: float, offsets: tuple[int, int]) -> None:
         """After a loss: make sure that the try can never start, or read on where we stopped."""
         position, order = errand.address.position, errand.order
 
         def job(connection: Connection) -> Message:
             outcome = envelope.reclaim(
                 connection,
-                order,
+                order.attempt,
                 intent_age=intent_age,
+                spool=order.spool or "",
+                spool_id=order.spool_id,
+                become=order.become,
                 offsets=offsets,
                 on_output=self._output(position, order.attempt),
                 control=errand.control,
@@ -204,3 +169,18 @@ class Wire:
             return NotSent(position, error)
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its target hanging
             return Broke(position, attempt, error)
+
+
+def _as_end(end: PlainEnd) -> End:
+    """A plain body's end in the words of the envelope; one the target did not confirm may still be running."""
+    left = () if end.confirmed else ("the script itself",)
+    outputs = parse_outputs(end.outputs)
+    return End(
+        end.how,
+        end.exit_code,
+        outputs,
+        end.stdout_length,
+        end.stderr_length,
+        left,
+        outputs_cut=end.outputs_cut,
+    )

@@ -9,13 +9,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from automation.libraries.envelope import Offsets
+from automation.libraries.envelope import Control
 from automation.models import Attempt, AttemptState, ResultState, RunTarget, Spool, StepResult
 from automation.models.results import OPEN_ATTEMPTS
 from automation.plan import sha256
 from automation.workers.output import OutputStore
 from automation.workers.sequence import Action, Sequence
-from automation.workers.wire import Address, StopControl
+from automation.workers.wire import Address
 
 Tried = tuple[int, str]
 
@@ -36,7 +36,7 @@ class Work:
     address: Address | None = None
     attempt: Attempt | None = None
     step_index: int = 0
-    control: StopControl = field(default_factory=StopControl)
+    control: Control = field(default_factory=Control)
     output: OutputStore | None = None
     busy: bool = False
     connected: bool = False
@@ -90,8 +90,9 @@ class Work:
             raise RuntimeError(f"no address is known for {self.row}")
         return self.address
 
-    def offsets(self) -> Offsets:
-        return Offsets(stdout=self.tried.stdout_remote, stderr=self.tried.stderr_remote)
+    def offsets(self) -> tuple[int, int]:
+        """How many bytes of the target's stdout and stderr are stored."""
+        return self.tried.stdout_remote, self.tried.stderr_remote
 
     def pause(self, seconds: float) -> None:
         self.retry_at = time.monotonic() + seconds
@@ -101,7 +102,7 @@ class Work:
         if self.attempt is not None:
             self.ended_here(self.attempt)
         self.attempt, self.output = None, None
-        self.control, self.recovering, self.losses = StopControl(), False, 0
+        self.control, self.recovering, self.losses = Control(), False, 0
 
     def ended_here(self, attempt: Attempt) -> None:
         if attempt.state == AttemptState.ENDED:
