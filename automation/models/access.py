@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
 
@@ -37,12 +38,12 @@ def scopes_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
     """What the user's roles allow; nothing for a stranger or somebody deactivated."""
     if not user.is_active or user.is_anonymous:
         return frozenset()
-    if getattr(user, "is_superuser", False):
-        return SCOPES
+    if not isinstance(user, PermissionsMixin) or user.is_superuser:
+        return SCOPES if getattr(user, "is_superuser", False) else frozenset()
     # One query a user object: every check of a request asks again.
     cached: frozenset[str] | None = user.__dict__.get("_opsportal_scopes")
     if cached is None:
-        names = user.groups.values_list("name", flat=True)  # type: ignore[union-attr]
+        names = user.groups.values_list("name", flat=True)
         cached = frozenset().union(*(ROLES.get(name, frozenset()) for name in names))
         user.__dict__["_opsportal_scopes"] = cached
     return cached

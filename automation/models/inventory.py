@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -27,10 +27,13 @@ ADDRESS = RegexValidator(
 )
 
 
-class VisibleQuerySet(models.QuerySet[Any]):
+Row = TypeVar("Row", bound=models.Model)
+
+
+class VisibleQuerySet(models.QuerySet[Row]):
     """Rows that belong to the inventory: whoever may read it sees all of it."""
 
-    def visible_to(self, user: Principal) -> VisibleQuerySet:
+    def visible_to(self, user: Principal) -> Self:
         return self if may(user, "inventory:read") else self.none()
 
 
@@ -51,12 +54,12 @@ class Group(models.Model):
         return self.name
 
 
-class TargetQuerySet(VisibleQuerySet):
-    def usable(self) -> TargetQuerySet:
+class TargetQuerySet(VisibleQuerySet["Target"]):
+    def usable(self) -> Self:
         """Those that new work may be planned on."""
         return self.filter(enabled=True)
 
-    def with_plan_parts(self) -> TargetQuerySet:
+    def with_plan_parts(self) -> Self:
         """With everything a plan freezes, in a fixed number of queries."""
         return self.select_related("credential").prefetch_related("groups", "host_keys")
 
@@ -113,16 +116,16 @@ class Target(models.Model):
         merged: dict[str, Any] = {}
         for group in sorted(self.groups.all(), key=lambda g: g.name.lower()):
             merged.update(group.variables)
-        return merged | self.variables
+        return {**merged, **self.variables}
 
 
-class HostKeyQuerySet(VisibleQuerySet):
+class HostKeyQuerySet(VisibleQuerySet["HostKey"]):
     def saw(self, target: Target, key_type: str, key: str, state: str) -> HostKey:
         """Record that `target` showed this key; a key already known keeps its state."""
         row, _ = self.get_or_create(
             target=target, key=key, defaults={"key_type": key_type, "state": state, "seen_at": timezone.now()}
         )
-        return row  # type: ignore[no-any-return]
+        return row
 
 
 class HostKey(models.Model):

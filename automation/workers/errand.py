@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from automation.definitions.conditions import Condition, ConditionError
+from automation.definitions.conditions import Condition
+from automation.definitions.errors import ConditionError
 from automation.definitions.parameters import build_payload, prelude
 from automation.libraries.types import Credentials, Endpoint
 from automation.models import ResultState, Target

@@ -12,9 +12,9 @@ from django.utils import timezone
 from automation.decide import expire
 from automation.models import JobRun, QueueProbe, Shard
 from automation.workers.clock import lease_clock
-from automation.workers.queue import enqueue
+from automation.workers.queue import Cluster, enqueue
 
-CLUSTERS = ("control", "execution")
+CLUSTERS: tuple[Cluster, ...] = ("control", "execution")
 PROBE_SECONDS = 10.0
 REWAKE_SECONDS = 10.0
 GAP_SECONDS = 8.0
