@@ -14,7 +14,7 @@ import yaml
 from automation.definitions.errors import DefinitionError, Finding
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
-MAX_VALUES = 20_000
+MAX_VALUES = 10_000
 MAX_DEPTH = 24
 MAX_ALIASES = 100
 

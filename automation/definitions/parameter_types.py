@@ -1,16 +1,18 @@
 """One declared parameter of a workflow: its type, its limits, and the conversion of what somebody gave."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     StrictBool,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -36,8 +38,27 @@ def check_text(text: str) -> str:
 
 
 Text = Annotated[StrictStr, AfterValidator(check_text)]
-# Mode "before" is not needed for unions: strict members tell them apart and a list stays a list.
-DefaultValue = StrictBool | StrictInt | StrictStr | list[StrictStr] | None
+
+
+def _check_default(value: object) -> Value:
+    is_list = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if not is_list and not isinstance(value, str | int | None):
+        raise ValueError("must be text, a whole number, true, false or a list of texts")
+    return cast("Value", value)
+
+
+DefaultValue = Annotated[
+    Value,
+    PlainValidator(_check_default),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                *({"type": kind} for kind in ("string", "integer", "boolean", "null")),
+                {"type": "array", "items": {"type": "string"}},
+            ]
+        }
+    ),
+]
 
 
 class Parameter(BaseModel):

@@ -14,16 +14,19 @@ MAX_MATCHED = 4_096
 _COUNTED = re.compile(r"(?<!\\)\{([0-9]{1,9})(?:,([0-9]{0,9}))?\}")
 
 
-def check_pattern(pattern: str) -> str:
-    """Give `pattern` back when it can be used; ValueError with the reason otherwise."""
+def check_pattern(pattern: str, *, repetitions: int = MAX_REPETITIONS) -> str:
+    """Give `pattern` back when it can be used; ValueError with the reason otherwise.
+
+    `repetitions` is how many copies of a part `{n,m}` may ask for, nested ones multiplied.
+    """
     if len(pattern) > MAX_PATTERN:
         raise ValueError(f"a pattern has at most {MAX_PATTERN} characters")
     # The engine is linear in the text, but also in the pattern with its counted repetitions written out.
-    repetitions = 1
+    written_out = 1
     for low, high in _COUNTED.findall(pattern):
-        repetitions *= max(1, int(low), int(high or 0))
-    if repetitions > MAX_REPETITIONS:
-        raise ValueError(f"counted repetitions multiply to more than {MAX_REPETITIONS}")
+        written_out *= max(1, int(low), int(high or 0))
+    if written_out > repetitions:
+        raise ValueError(f"counted repetitions multiply to more than {repetitions}")
     # Alone and wrapped: `a)|(b` is only wrong alone, `(?x)a #` only wrong wrapped.
     for candidate in (pattern, _whole(pattern)):
         try:
