@@ -8,7 +8,7 @@ A message holds no secret and none of the target's own words beyond what names t
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class LibraryError(Exception):
@@ -21,6 +21,8 @@ class LibraryError(Exception):
     code: ClassVar[str]
     next_step: ClassVar[str]
     sent: bool = False
+    partial: Any = None
+    """The `ExecutionResult` up to the fault, where an execution raised it."""
 
     def __init__(self, message: str, *, cause_hint: str = "", sent: bool | None = None) -> None:
         super().__init__(message)

@@ -109,7 +109,8 @@ def run_plain(
 
 def command_line(*, become: bool, with_password: bool) -> str:
     """The one command line there is; it holds nothing of the caller's."""
-    shell = f"bash -c '{_BOOTSTRAP}'"
+    # bash takes a socket on its stdin for a remote login and would read the login's .bashrc a second time.
+    shell = f"bash --norc -c '{_BOOTSTRAP}'"
     if not become:
         return f"exec {shell}"
     # sudo's messages are read below, so they must be in the language we know.

@@ -17,7 +17,7 @@ from automation.libraries.errors import (
     NoCommonAlgorithm,
     ProtocolFault,
 )
-from automation.libraries.host_identity import verify
+from automation.libraries.host_identity import key_line, verify
 from automation.libraries.resolution import resolve
 from automation.libraries.ssh_channel import SSHChannel
 from automation.libraries.ssh_engine import GREETING, EngineTransport
@@ -55,6 +55,12 @@ class SSHConnection:
             self.suspect = True
             raise
         return channel
+
+    @property
+    def host_key(self) -> str:
+        """The key by which the target proved its identity, as an `Endpoint` holds it."""
+        key = self._transport.get_remote_server_key()
+        return key_line(key.get_name(), key.asbytes())
 
     @property
     def alive(self) -> bool:

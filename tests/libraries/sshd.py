@@ -61,11 +61,14 @@ class Sshd:
             make_key(self.folder / f"host_{kind}", kind)
         make_key(self.folder / "login")
         (self.folder / "authorized_keys").write_text((self.folder / "login.pub").read_text())
+        self.home = self.folder / "home"  # so that no .bashrc of this machine takes part
+        self.home.mkdir()
         config = self.folder / "sshd_config"
         host_keys = "".join(f"HostKey {self.folder}/host_{kind}\n" for kind in ("ed25519", "ecdsa", "rsa"))
         config.write_text(
             f"Port {self.port}\n{self.extra}\n{SETTINGS}{host_keys}"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile {self.folder}/pid\n"
+            f"SetEnv HOME={self.home}\n"
         )
         self.log = self.folder / "log"
         self._process = subprocess.Popen([binary, "-D", "-f", str(config), "-E", str(self.log)])

@@ -1,0 +1,236 @@
+"""Running bash on Linux targets over SSH, as a plain library: no database, no framework."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from automation.libraries.connection_manager import ConnectionManager
+from automation.libraries.deadlines import Deadlines
+from automation.libraries.errors import (
+    CommandCancelled,
+    CommandTimeout,
+    LibraryError,
+    OutputLimit,
+)
+from automation.libraries.host_identity import known_host_keys
+from automation.libraries.plain import PlainEnd, run_plain
+from automation.libraries.resolution import parse_target
+from automation.libraries.results import ConnectionTest, ExecutionResult
+from automation.libraries.ssh_connection import SSHConnection, connect
+from automation.libraries.target_check import auth_method, check_target
+from automation.libraries.types import Control, Credentials, Endpoint, OnOutput, Stream
+
+DEFAULT_TIMEOUT = 600.0
+KEPT = 10 * 1024 * 1024
+"""Bytes of each stream that a result holds."""
+OUTPUT_LIMIT = 1024 * 1024 * 1024
+"""Bytes of output after which a script is stopped."""
+PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+KnownHosts = str | PathLike[str]
+
+
+class LinuxSSHLibrary:
+    """Scripts on Linux targets.
+
+    With a `manager`, connections are pooled; without one, each call logs in and out. `target_host` is a
+    name, `name:port`, an address, `[IPv6]:port`, or an `Endpoint` with its trusted host keys. A target
+    without a trusted key is refused (`HostKeyUnknown`) unless `known_hosts` names a file that has one.
+    """
+
+    def __init__(
+        self, *, manager: ConnectionManager | None = None, deadlines: Deadlines | None = None
+    ) -> None:
+        self._manager = manager
+        self._deadlines = deadlines or Deadlines()
+
+    def execute_bash(
+        self,
+        target_host: str | Endpoint,
+        script: str | bytes,
+        credentials: Credentials,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        parameters: Mapping[str, str] | None = None,
+        on_output: OnOutput | None = None,
+        become: bool = False,
+        connection: SSHConnection | None = None,
+        known_hosts: KnownHosts | None = None,
+        control: Control | None = None,
+        raise_errors: bool = True,
+    ) -> ExecutionResult:
+        """Run `script` in bash once and wait for its end, at most `timeout` seconds.
+
+        `parameters` become shell variables, as data: `$name` in the script. `become` runs it as root through
+        sudo, with the credentials' `become_password` if sudo wants one. `on_output` gets the output as it
+        comes. A `connection` of the caller's is used as it is and left open.
+
+        A non-zero exit code is a result. Raises the family of errors; those raised when the script had
+        begun carry what is known in `partial`. With `raise_errors=False` the result holds the error.
+        """
+        run = _Execution(on_output)
+        started = time.monotonic()
+        details: dict[str, Any] = {"timeout": timeout, "script_length": len(script)}
+        try:
+            endpoint = self._endpoint(target_host, known_hosts)
+            details |= {"protocol": "ssh", "port": endpoint.port, "auth_method": auth_method(credentials)}
+            payload = assignments(parameters or {}) + _as_bytes(script)
+            with self._connection(endpoint, credentials, connection) as open_connection:
+                end = run_plain(
+                    open_connection,
+                    payload,
+                    on_output=run.hear,
+                    timeout=timeout,
+                    output_limit=OUTPUT_LIMIT,
+                    become=become,
+                    become_password=credentials.become_password,
+                    control=control,
+                )
+            fault = _fault(end, timeout)
+            result = run.result(end.exit_code, time.monotonic() - started, details, fault)
+        except LibraryError as error:
+            result = run.result(None, time.monotonic() - started, details, error)
+        if result.error is not None and raise_errors:
+            result.error.partial = replace(result, error=None)
+            raise result.error
+        return result
+
+    def execute_script(
+        self, target_host: str | Endpoint, script: str | bytes, credentials: Credentials, **options: Any
+    ) -> ExecutionResult:
+        """The same as `execute_bash`, under the name that all libraries share."""
+        return self.execute_bash(target_host, script, credentials, **options)
+
+    def test_connection(
+        self,
+        target_host: str | Endpoint,
+        credentials: Credentials,
+        *,
+        known_hosts: KnownHosts | None = None,
+    ) -> ConnectionTest:
+        """How far a fresh connection gets: resolve, tcp, banner, identity, login, shell.
+
+        Raises only `TargetInvalid` and `KnownHostsUnusable`; all else is in the result.
+        """
+        endpoint = self._endpoint(target_host, known_hosts)
+        if self._manager is not None:
+            return self._manager.test(endpoint, credentials)
+        return check_target(endpoint, credentials, limits=self._deadlines)
+
+    def get_library_info(self) -> dict[str, Any]:
+        """Name, version, what it can do, and its time limits in seconds."""
+        return {
+            "name": "Linux SSH Library",
+            "version": "1.0.0",
+            "description": "Runs bash on Linux targets over SSH",
+            "capabilities": [
+                "bash execution",
+                "streamed output",
+                "sudo",
+                "connection pooling",
+                "parallel execution",
+                "host key verification",
+                "cancellation",
+            ],
+            "supported_auth": ["password", "keyboard-interactive", "private_key"],
+            "default_port": 22,
+            "timeouts": {name: getattr(self._deadlines, name) for name in Deadlines.__dataclass_fields__}
+            | {"script": DEFAULT_TIMEOUT},
+            "retry_settings": {"max_retries": 0, "reason": "what may have run is never repeated"},
+            "dependencies": {"paramiko": version("paramiko"), "cryptography": version("cryptography")},
+            "ready": True,
+        }
+
+    def _endpoint(self, target_host: str | Endpoint, known_hosts: KnownHosts | None) -> Endpoint:
+        endpoint = parse_target(target_host)
+        if endpoint.host_keys or known_hosts is None:
+            return endpoint
+        return replace(endpoint, host_keys=known_host_keys(Path(known_hosts), endpoint))
+
+    @contextmanager
+    def _connection(
+        self, endpoint: Endpoint, credentials: Credentials, given: SSHConnection | None
+    ) -> Iterator[SSHConnection]:
+        if given is not None:
+            yield given
+        elif self._manager is not None:
+            with self._manager.connection(endpoint, credentials) as pooled:
+                yield pooled
+        else:
+            own = connect(endpoint, credentials, limits=self._deadlines)
+            try:
+                yield own
+            finally:
+                own.close()
+
+
+@dataclass
+class _Execution:
+    """Collects one script's output, up to the cap, and passes it on."""
+
+    on_output: OnOutput | None
+
+    def __post_init__(self) -> None:
+        self.kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self.dropped: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+
+    def hear(self, stream: Stream, data: bytes) -> None:
+        room = max(0, KEPT - len(self.kept[stream]))
+        self.kept[stream] += data[:room]
+        self.dropped[stream] += max(0, len(data) - room)
+        if self.on_output is not None:
+            self.on_output(stream, data)
+
+    def result(
+        self, exit_code: int | None, duration: float, details: dict[str, Any], error: LibraryError | None
+    ) -> ExecutionResult:
+        return ExecutionResult(
+            stdout=bytes(self.kept["stdout"]),
+            stderr=bytes(self.kept["stderr"]),
+            exit_code=exit_code,
+            duration=duration,
+            attempts=0 if error is not None and not error.sent else 1,
+            stdout_dropped=self.dropped["stdout"],
+            stderr_dropped=self.dropped["stderr"],
+            error=error,
+            details=details,
+        )
+
+
+def _fault(end: PlainEnd, timeout: float) -> LibraryError | None:
+    hint = "It was ended" if end.confirmed else "Whether it has ended is not known"
+    if end.how == "timed_out":
+        return CommandTimeout(f"The script did not end within {timeout:g} s", cause_hint=hint)
+    if end.how == "cancelled":
+        return CommandCancelled("The script was stopped on request", cause_hint=hint)
+    if end.how == "output_limit":
+        return OutputLimit(f"The script wrote more than {OUTPUT_LIMIT} bytes", cause_hint=hint)
+    return None
+
+
+def _as_bytes(script: str | bytes) -> bytes:
+    return script.encode() if isinstance(script, str) else script
+
+
+def assignments(parameters: Mapping[str, str]) -> bytes:
+    """Shell assignments that give each parameter its value, whatever the value holds.
+
+    Raises ValueError for a name that is not `[a-z][a-z0-9_]{0,63}` or a value with a NUL character.
+    """
+    lines = []
+    for name, value in parameters.items():
+        if not PARAMETER_NAME.fullmatch(name):
+            raise ValueError(f"{name[:70]!r} is not a parameter name")
+        if "\0" in value:
+            raise ValueError(f"the value of {name} holds a NUL character")
+        lines.append(f"{name}={shlex.quote(value)}\n")
+    return "".join(lines).encode()
