@@ -27,13 +27,14 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None
         time.sleep(0.1)
 
 
-def begin(hosts: Hosts, name: str, command: str, *options: str) -> subprocess.Popen[str]:
+def begin(hosts: Hosts, name: str, command: str, *options: str) -> subprocess.Popen[bytes]:
     """Start a command over SSH, and return when its first line is there."""
     alive = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")
-    argv = hosts.ssh_argv(name, command, *alive, *options)
-    client = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    argv = hosts.ssh_argv(name, command, *options, *alive)
+    # without a buffer, for communicate would not see what readline took into it
+    client = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
     assert client.stdout is not None
-    assert client.stdout.readline() == "begun\n"
+    assert client.stdout.readline() == b"begun\n"
     return client
 
 
@@ -62,14 +63,12 @@ def link_down(hosts: Hosts, name: str) -> None:
 
 
 def link_flap(hosts: Hosts, name: str) -> None:
-    argv = hosts.ssh_argv(name, "echo begun; for i in $(seq 15); do echo $i; sleep 0.2; done")
-    client = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    assert client.stdout is not None
-    client.stdout.readline()
+    patient = ("-o", "ServerAliveInterval=0")
+    client = begin(hosts, name, "echo begun; for i in $(seq 15); do echo $i; sleep 0.2; done", *patient)
     started = time.monotonic()
     hosts.fault(name, "link-flap", 2)
     assert time.monotonic() - started >= 2
-    lines = client.communicate(timeout=30)[0].split()
+    lines = client.communicate(timeout=30)[0].decode().split()
     assert lines == [str(number) for number in range(1, 16)]
 
 
@@ -125,7 +124,7 @@ def freeze(hosts: Hosts, name: str) -> None:
     assert "banner exchange" in connect(hosts, name).stderr
     assert client.poll() is None
     hosts.clear(name)
-    assert client.communicate(timeout=30)[0] == "went on\n"
+    assert client.communicate(timeout=30)[0] == b"went on\n"
 
 
 def crash(hosts: Hosts, name: str) -> None:
