@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from automation.definitions.parameters import check_parameters
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, plan_rollout
-from automation.definitions.schema import Workflow
+from automation.definitions.schema import Workflow, read_rollout
 from automation.models import Group, Target
 from automation.policy.rules import Tier
 
@@ -117,15 +117,15 @@ def freeze(
     """
     chosen = _chosen(workflow, query, visible)
     if rollout is not None:
-        workflow = workflow.with_rollout(rollout)
+        workflow = workflow.model_copy(update={"rollout": read_rollout(rollout)})
     values = check_parameters(workflow, parameters)
-    arithmetic = plan_rollout(workflow, len(chosen))
+    arithmetic = plan_rollout(len(chosen), workflow.rollout, tier=workflow.tier)
     header = canonical(
         {
             "v": 1,
             "workflow": workflow.canonical(),
             "parameters": values,
-            "rollout": arithmetic.as_dict(),
+            "rollout": asdict(arithmetic),
             "query": query.to_text(),
             "dry_run": dry_run,
             "policy": policy_version,
