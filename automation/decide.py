@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from automation.models import (
     IllegalTransition,
@@ -33,7 +34,7 @@ class DecisionRefused(Exception):
         super().__init__(message)
 
 
-def start(run_id: int, *, by: User) -> JobRun:
+def start(run_id: int, *, by: User, plan_hash: str) -> JobRun:
     """Its author has looked at the held plan: it now waits for approval, or is queued."""
     with transaction.atomic():
         run = JobRun.objects.locked(run_id)
@@ -41,6 +42,7 @@ def start(run_id: int, *, by: User) -> JobRun:
             raise IllegalTransition(run, "started")
         if not Participant.objects.filter(run=run, user=by, part=Participant.Part.REQUESTER).exists():
             raise DecisionRefused("run.not_yours", "Only somebody who asked for a held run can start it.")
+        _is_this_plan(run, plan_hash)
         if run.approvals_required:
             run.move(RunStatus.AWAITING_APPROVAL)
         else:
@@ -73,10 +75,7 @@ def _decide(
         run = JobRun.objects.locked(run_id)
         if run.status != RunStatus.AWAITING_APPROVAL:
             raise IllegalTransition(run, str(decision))
-        if plan_hash != run.plan_hash:
-            raise DecisionRefused(
-                "plan.hash_mismatch", "This is not the plan you looked at: read the run again, then decide."
-            )
+        _is_this_plan(run, plan_hash)
         _write_decision(run, by, reason, decision)
         run.tell([{"kind": "approval", "state": str(decision), "by": by.get_username(), "message": reason}])
         if decision == Participant.Decision.REJECTED:
@@ -86,6 +85,27 @@ def _decide(
         ):
             _queue(run)
     return run
+
+
+def refusal(run: JobRun, *, by: User, token: ApiToken | None = None) -> DecisionRefused | None:
+    """Why this person, with this token, may not decide on the run as it stands; None when they may."""
+    if run.status != RunStatus.AWAITING_APPROVAL:
+        return DecisionRefused("run.state", f"The run is {run.status}: it does not wait for a decision.")
+    try:
+        _may_decide(by, token)
+    except DecisionRefused as refused:
+        return refused
+    mine = Participant.objects.filter(run=run, user=by).first()
+    return _second_part(mine) if mine else None
+
+
+def _is_this_plan(run: JobRun, plan_hash: str) -> None:
+    if plan_hash != run.plan_hash:
+        raise DecisionRefused(
+            "plan.hash_mismatch", "This is not the plan you looked at: read the run again, then decide."
+        )
+    if run.expires_at <= timezone.now():
+        raise DecisionRefused("run.expired", "Nobody decided in time, so the run has expired. Submit it again.")
 
 
 def _may_decide(by: User, token: ApiToken | None) -> None:
@@ -110,12 +130,13 @@ def _write_decision(run: JobRun, by: User, reason: str, decision: Participant.De
                 reason=reason,
             )
     except IntegrityError:
-        mine = Participant.objects.get(run=run, user=by)
-        if mine.part == Participant.Part.REQUESTER:
-            raise DecisionRefused(
-                "approval.requester", "You asked for this run, so somebody else must decide on it."
-            ) from None
-        raise DecisionRefused("approval.twice", "You have already decided on this run.") from None
+        raise _second_part(Participant.objects.get(run=run, user=by)) from None
+
+
+def _second_part(first: Participant) -> DecisionRefused:
+    if first.part == Participant.Part.REQUESTER:
+        return DecisionRefused("approval.requester", "You asked for this run, so somebody else must decide on it.")
+    return DecisionRefused("approval.twice", "You have already decided on this run.")
 
 
 def cancel(run_id: int, *, by: User, reason: str = "") -> JobRun:

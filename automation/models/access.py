@@ -78,13 +78,13 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         )
         return token, text
 
+    def alive(self) -> ApiTokenQuerySet:
+        """Those that open the door now."""
+        return self.filter(revoked_at=None, expires_at__gt=timezone.now(), user__is_active=True)
+
     def valid(self, text: str) -> ApiToken | None:
         """The living token with this text, if its owner is still active."""
-        return (
-            self.select_related("user")
-            .filter(digest=digest(text), revoked_at=None, expires_at__gt=timezone.now(), user__is_active=True)
-            .first()
-        )
+        return self.alive().select_related("user").filter(digest=digest(text)).first()
 
 
 def digest(text: str) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from automation.addresses import check_address
 from automation.models.access import may
+from automation.models.runs import LIVE
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
 # A leading dash could be read as an option by some tool one day; we need none of these characters.
 NAME = RegexValidator(r"^[^\s\-\"'][^\"'\x00-\x1f\x7f]{0,99}$", "A name may not start with - or a quote.")
-ADDRESS = RegexValidator(
-    r"^(?!-)[A-Za-z0-9._:%-]{1,253}$", "An address is an IP address or a host name; it never starts with -."
-)
 
 
 Row = TypeVar("Row", bound=models.Model)
@@ -48,7 +47,13 @@ class Group(models.Model):
 
     class Meta:
         ordering = ("name",)
-        constraints = (models.UniqueConstraint(Lower("name"), name="group_name_once"),)
+        constraints = (
+            models.UniqueConstraint(
+                Lower("name"),
+                name="group_name_once",
+                violation_error_message="There is a group of this name.",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -76,7 +81,7 @@ class Target(models.Model):
         WINRM = "winrm"
 
     name = models.CharField(max_length=100, validators=[NAME])
-    address = models.CharField(max_length=253, validators=[ADDRESS])
+    address = models.CharField(max_length=253, validators=[check_address])
     platform = models.CharField(max_length=10, choices=Platform, default=Platform.LINUX)
     transport = models.CharField(max_length=10, choices=Transport, default=Transport.SSH)
     port = models.PositiveIntegerField(
@@ -97,7 +102,13 @@ class Target(models.Model):
 
     class Meta:
         ordering = ("name",)
-        constraints = (models.UniqueConstraint(Lower("name"), name="target_name_once"),)
+        constraints = (
+            models.UniqueConstraint(
+                Lower("name"),
+                name="target_name_once",
+                violation_error_message="There is a target of this name.",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -106,6 +117,11 @@ class Target(models.Model):
         expected = {"linux": "ssh"}.get(self.platform)
         if expected and self.transport != expected:
             raise ValidationError({"transport": f"A {self.platform} target is reached over {expected}."})
+
+    def is_in_use(self) -> bool:
+        """Part of a live run that is not done with it, or locked by any run."""
+        live = self.runs.filter(run__status__in=LIVE).exclude(state="done")
+        return live.exists() or self.runs.filter(locks__isnull=False).exists()
 
     def trusted_keys(self) -> list[str]:
         """The keys a person trusts for this target, as `type base64`, in a stable order."""
@@ -165,11 +181,14 @@ class HostKey(models.Model):
 
     def trust(self, *, by: Any) -> None:
         """A person vouches for this key; keys of the same type that were trusted before are revoked."""
-        replaced = HostKey.objects.filter(
-            target_id=self.target_id, key_type=self.key_type, state=HostKey.State.TRUSTED
-        ).exclude(pk=self.pk)
-        replaced.update(state=HostKey.State.REVOKED, decided_by=by, decided_at=timezone.now())
-        self._decide(HostKey.State.TRUSTED, by)
+        with transaction.atomic():
+            # The target's row: of two people who trust two keys of one type, the second revokes the first's.
+            Target.objects.select_for_update().get(pk=self.target_id)
+            replaced = HostKey.objects.filter(
+                target_id=self.target_id, key_type=self.key_type, state=HostKey.State.TRUSTED
+            ).exclude(pk=self.pk)
+            replaced.update(state=HostKey.State.REVOKED, decided_by=by, decided_at=timezone.now())
+            self._decide(HostKey.State.TRUSTED, by)
 
     def revoke(self, *, by: Any) -> None:
         self._decide(HostKey.State.REVOKED, by)

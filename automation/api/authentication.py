@@ -1,0 +1,65 @@
+"""Who is asking: a bearer token, this very process, or a browser session, in this order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from rest_framework import authentication, exceptions
+from rest_framework.request import Request
+
+from automation.models import ApiToken
+
+# Keys of the WSGI environ without `HTTP_`: no header of an outside request can become one of them.
+PRINCIPAL_KEY = "opsportal.principal"
+AUTH_KEY = "opsportal.auth"
+
+Who = tuple[User, ApiToken | None]
+
+
+class BearerAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Bearer ops_…`. Whoever sends one is judged by it alone: cookies do not count."""
+
+    def authenticate(self, request: Request) -> Who | None:
+        scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token = ApiToken.objects.valid(text.strip())
+        if token is None:
+            raise exceptions.AuthenticationFailed(
+                "This token is unknown, expired or revoked. Ask an administrator for a new one.",
+                "token.invalid",
+            )
+        token.used()
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class InProcessAuthentication(authentication.BaseAuthentication):
+    """The principal that code in this process speaks for, with the token it was given, if any."""
+
+    def authenticate(self, request: Request) -> Who | None:
+        meta: dict[str, Any] = request._request.META
+        user = meta.get(PRINCIPAL_KEY)
+        if not isinstance(user, User):
+            return None
+        if not user.is_active:
+            raise exceptions.AuthenticationFailed("This account is deactivated.", "account.inactive")
+        token = meta.get(AUTH_KEY)
+        return user, token if isinstance(token, ApiToken) else None
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """A person's browser; every unsafe method needs the CSRF token."""
+
+
+AUTHENTICATION = (BearerAuthentication, InProcessAuthentication, SessionAuthentication)
+
+
+def still_valid(user: Any, token: ApiToken | None) -> bool:
+    """Whether a principal known some seconds ago would be let in now."""
+    if token is not None and not ApiToken.objects.alive().filter(pk=token.pk).exists():
+        return False
+    return User.objects.filter(pk=user.pk, is_active=True).exists()

@@ -1,0 +1,116 @@
+"""Credentials: secrets go in, and never come out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from automation.api.inventory import Inventory
+from automation.api.problems import Problem
+from automation.api.strict import SecretText, StrictModel
+from credentials.models import Credential
+from credentials.rules import CredentialError, CredentialSecrets
+from credentials.sealed import DecryptionError
+from credentials.secret import Secret
+
+SECRETS = ("password", "private_key", "passphrase", "become_password")
+# What a shell or a tool could take for something else: an option, an expansion, the end of a line.
+USERNAME = re.compile(r"(?!-)[^\s\"'`$;&|<>()%\x00-\x1f\x7f]{1,256}")
+
+
+class CredentialSerializer(StrictModel):
+    """A login. A secret that is left out stays as it is; answers only say which ones there are."""
+
+    password = SecretText()
+    private_key = SecretText()
+    passphrase = SecretText()
+    become_password = SecretText()
+
+    class Meta:
+        model = Credential
+        fields = (
+            "id",
+            "name",
+            "kind",
+            "username",
+            "enabled",
+            "version",
+            "key_type",
+            "key_fingerprint",
+            "created_at",
+            "updated_at",
+            *SECRETS,
+        )
+        read_only_fields = ("version", "key_type", "key_fingerprint", "created_at", "updated_at")
+
+    def to_representation(self, instance: Credential) -> dict[str, Any]:
+        try:
+            there = {name for name, _ in instance.secrets().items()}
+        except DecryptionError:
+            # The row stays visible, so that somebody can give it its secrets anew.
+            return super().to_representation(instance) | {f"has_{name}": None for name in SECRETS}
+        return super().to_representation(instance) | {f"has_{name}": name in there for name in SECRETS}
+
+    def validate_username(self, value: str) -> str:
+        if not USERNAME.fullmatch(value):
+            raise serializers.ValidationError(
+                "A user name never starts with - and holds no spaces, quotes or characters of a shell."
+            )
+        return value
+
+    def create(self, validated_data: dict[str, Any]) -> Credential:
+        return self._stored(Credential(), validated_data)
+
+    def update(self, instance: Credential, validated_data: dict[str, Any]) -> Credential:
+        return self._stored(instance, validated_data)
+
+    def _stored(self, credential: Credential, values: dict[str, Any]) -> Credential:
+        given = {name: Secret(values.pop(name)) for name in SECRETS if name in values}
+        fresh = credential.pk is None or values.get("kind", credential.kind) != credential.kind
+        try:
+            with transaction.atomic():
+                if credential.pk is None:
+                    for name, value in values.items():
+                        setattr(credential, name, value)
+                elif values:
+                    self.saved(credential, values, touched=("updated_at",))
+                if fresh:
+                    credential.replace_secrets(CredentialSecrets(**given))
+                elif given:
+                    credential.set_secrets(**given)
+        except CredentialError as error:
+            text = error.messages[0]
+            raise Problem(
+                text, code=str(error.code), errors=[{"field": error.field, "message": text}]
+            ) from None
+        return Credential.objects.get(pk=credential.pk)
+
+
+class CredentialViews(Inventory):
+    """Reading tells that a credential exists and whether it has secrets; writing needs credentials:write."""
+
+    serializer_class = CredentialSerializer
+    page_order = ("name", "pk")
+    scopes = {
+        "GET": "inventory:read",
+        "POST": "credentials:write",
+        "PATCH": "credentials:write",
+        "DELETE": "credentials:write",
+    }
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return self.visible(Credential.objects.all())  # type: ignore[no-any-return]
+
+    def perform_destroy(self, instance: Credential) -> None:
+        users = instance.targets.values_list("name", flat=True)[:5]  # type: ignore[attr-defined]
+        if users:
+            raise Problem(
+                f"Targets log in with this credential: {', '.join(users)}. Give them another one first.",
+                code="credential.in_use",
+                status=409,
+            )
+        instance.delete()

@@ -1,0 +1,55 @@
+"""What goes wrong in the domain, as problems: a stable code, the cause, and what to do next."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError
+from django.db.models import ProtectedError
+
+from automation.api.problems import Problem
+from automation.decide import DecisionRefused
+from automation.definitions.errors import DefinitionError, LanguageError, ParameterError, QueryError
+from automation.models import IllegalTransition
+from automation.plan import PlanError
+from automation.submit import PolicyDenied
+
+# The run is no longer what the person looked at; everything else a decision is refused for is about who asks.
+CONFLICTS = frozenset({"plan.hash_mismatch", "approval.twice", "run.expired"})
+
+
+def as_problem(error: Exception) -> Problem | None:
+    """The problem that tells of `error`; None for errors the frame answers itself."""
+    match error:
+        case LanguageError():
+            return _of_language(error)
+        case PolicyDenied():
+            return Problem(str(error), code=error.code, status=403, errors=error.errors)
+        case PlanError():
+            return Problem(str(error), code=error.code, errors=error.errors)
+        case IllegalTransition():
+            return Problem(
+                f"{error} Read the run again to see where it stands.",
+                code="run.state",
+                status=409,
+                errors=[{"field": "status", "message": str(error.status)}],
+            )
+        case DecisionRefused():
+            return Problem(str(error), code=error.code, status=409 if error.code in CONFLICTS else 403)
+        case ProtectedError():
+            return Problem("Other records need this one, so it stays.", code="in_use", status=409)
+        case IntegrityError():
+            return Problem(
+                "Somebody else changed the same thing at this moment. Read it again, then repeat the change.",
+                code="conflict",
+                status=409,
+            )
+    return None
+
+
+def _of_language(error: LanguageError) -> Problem:
+    match error:
+        case DefinitionError() | ParameterError():
+            return Problem(str(error), code=error.code, errors=error.errors)
+        case QueryError():
+            found = {"field": "targets", "column": error.column, "message": error.message}
+            return Problem(f"The target query cannot be read: {error}", code=error.code, errors=[found])
+    return Problem(str(error), code=error.code)

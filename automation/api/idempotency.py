@@ -1,0 +1,81 @@
+"""One key, one run: an answer is stored in the transaction of the work it answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
+
+from automation.api.problems import Problem
+from automation.models import AnsweredRequest
+from automation.plan import canonical, sha256
+
+MAX_KEY = 200
+
+
+def once(request: Request, work: Callable[[], dict[str, Any]]) -> Response:
+    """The answer to `work`, done at most once for the user's `Idempotency-Key`; 201, or 200 for a replay.
+
+    Raises Problem 409 when the key was used with another body. Work that fails leaves the key unused.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return Response(work(), status=201)
+    _check(key)
+    body_hash = sha256(canonical(request.data))
+    if (answered := _answered(request, key)) is not None:
+        return _replay(answered, body_hash)
+    with transaction.atomic():
+        row = _reserved(request, key, body_hash)
+        if row is not None:
+            row.body = json.loads(json.dumps(work(), cls=JSONEncoder))
+            row.save(update_fields=["body"])
+            return Response(row.body, status=201)
+    answered = _answered(request, key)
+    if answered is None:
+        raise Problem(
+            "Another request with this key is just being answered. Send it again.",
+            code="idempotency.busy",
+            status=409,
+        )
+    return _replay(answered, body_hash)
+
+
+def _check(key: str) -> None:
+    if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+        raise Problem(
+            f"An Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters.", code="idempotency.key"
+        )
+
+
+def _answered(request: Request, key: str) -> AnsweredRequest | None:
+    return AnsweredRequest.objects.filter(user=request.user, key=key).first()
+
+
+def _reserved(request: Request, key: str, body_hash: str) -> AnsweredRequest | None:
+    """The row for this key, ours until the transaction ends; None when another request was first.
+
+    Taken before the work: where writers run side by side, the second one waits here for the first one's end.
+    """
+    try:
+        with transaction.atomic():
+            return AnsweredRequest.objects.create(
+                user=request.user, key=key, body_hash=body_hash, status=201, body={}
+            )
+    except IntegrityError:
+        return None
+
+
+def _replay(answered: AnsweredRequest, body_hash: str) -> Response:
+    if answered.body_hash != body_hash:
+        raise Problem(
+            "This Idempotency-Key was used for another request. Use a new key for a new request.",
+            code="idempotency.mismatch",
+            status=409,
+        )
+    return Response(answered.body, status=200)

@@ -1,0 +1,111 @@
+"""What may be asked of runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from automation.api.problems import Problem
+from automation.api.strict import Choice, Flag, Mapped, Strict, Text, Whole
+from automation.api.workflows import version_for
+from automation.definitions.query import parse
+from automation.definitions.schema import Workflow, read_workflow
+from automation.models import Workflow as StoredWorkflow
+from automation.models import WorkflowVersion
+from automation.submit import Submission
+
+REASON = {"required": False, "allow_blank": True, "max_length": 2000}
+
+
+class Source(Strict):
+    """Where the wish came from; `requested_by` is the user whose sentence it was."""
+
+    kind = Choice(choices=("person", "ai", "catalogue", "service", "schedule"), required=False)
+    prompt = Text(required=False, allow_blank=True, max_length=10_000)
+    model = Text(required=False, allow_blank=True, max_length=200)
+    proposal = Whole(required=False, min_value=1, max_value=2**63 - 1)
+    requested_by = serializers.SlugRelatedField[User](
+        slug_field="username", queryset=User.objects.filter(is_active=True), required=False
+    )
+
+
+class NewRun(Strict):
+    """The body of a submission."""
+
+    workflow = Text(required=False, max_length=100)
+    definition = Mapped(required=False)
+    version = Whole(required=False, min_value=1, max_value=2**31 - 1)
+    targets = Text(required=False, max_length=2000)
+    parameters = Mapped(required=False)
+    rollout = Mapped(required=False)
+    dry_run = Flag(default=False)
+    hold = Flag(default=False)
+    reason = Text(**REASON)
+    source = Source(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("workflow" in attrs) == ("definition" in attrs):
+            raise serializers.ValidationError("Give either workflow (a name) or definition.")
+        if "definition" in attrs and "version" in attrs:
+            raise serializers.ValidationError({"version": ["Only a workflow given by name has versions."]})
+        return attrs
+
+
+class Decision(Strict):
+    """A decision names the plan it is about."""
+
+    plan_hash = Text(max_length=64)
+    reason = Text(**REASON)
+
+
+class Reason(Strict):
+    """Why."""
+
+    reason = Text(**REASON)
+
+
+def submission(request: Request) -> Submission:
+    """What the request asks for. Raises ValidationError, Problem, and the errors of the workflow language."""
+    body = NewRun(data=request.data)
+    body.is_valid(raise_exception=True)
+    given = body.validated_data
+    workflow, version = _workflow(request, given)
+    source = dict(given.get("source", {}))
+    typed_by = source.pop("requested_by", None)
+    owner = request.auth.user if request.auth is not None else None
+    if typed_by is not None:
+        source["requested_by"] = typed_by.get_username()
+    return Submission(
+        workflow=workflow,
+        version=version,
+        query=parse(_targets(given, workflow)),
+        submitter=request.user,
+        # Everybody who had a part in asking: none of them may approve.
+        requesters=tuple(person for person in (owner, typed_by) if person is not None),
+        token=request.auth,
+        parameters=given.get("parameters", {}),
+        rollout=given.get("rollout"),
+        dry_run=given["dry_run"],
+        hold=given["hold"],
+        reason=given.get("reason", ""),
+        source=source,
+    )
+
+
+def _workflow(request: Request, given: dict[str, Any]) -> tuple[Workflow, WorkflowVersion | None]:
+    if "definition" in given:
+        return read_workflow(given["definition"], origin="definition"), None
+    visible = StoredWorkflow.objects.visible_to(request.user)
+    version = version_for(visible, given["workflow"], given.get("version"))
+    return Workflow.from_canonical(version.definition), version
+
+
+def _targets(given: dict[str, Any], workflow: Workflow) -> str:
+    text: str | None = given.get("targets", workflow.targets)
+    if text is None:
+        message = "The workflow names no targets, so the run must: give a target query, for instance all."
+        raise Problem(message, code="targets.missing", errors=[{"field": "targets", "message": message}])
+    return text

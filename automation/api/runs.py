@@ -1,0 +1,133 @@
+"""Runs: submission, reading, following, deciding."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from automation import decide
+from automation.api.idempotency import once
+from automation.api.pages import PAGE
+from automation.api.run_answers import (
+    counts_of,
+    last_attempts,
+    leaf_answer,
+    result_answer,
+    run_detail,
+    run_summary,
+)
+from automation.api.run_events import events_answer
+from automation.api.run_output import output_answer
+from automation.api.run_requests import Decision, Reason, submission
+from automation.api.views import ApiViewSet
+from automation.models import JobRun, ResultState, RunStatus
+from automation.submit import submit
+
+FOLLOWING = ("after", "limit", "wait")
+WHOSE_OUTPUT = ("target", "step", "body", "attempt", "stream", "offset", "limit")
+
+
+class RunViews(ApiViewSet):
+    """Runs, newest first; `?status=` and `?workflow=` choose."""
+
+    http_method_names: ClassVar[list[str]] = ["get", "head", "post"]
+    scopes = {"GET": "runs:read", "POST": "runs:submit"}
+    list_keys = ("status", "workflow")
+    page_order = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Any]:
+        runs = self.visible(JobRun.objects.select_related("submitted_by", "workflow_version"))
+        if self.action == "list":
+            if wanted := self.chosen("status", RunStatus.values):
+                runs = runs.filter(status=wanted)
+            if name := self.request.query_params.get("workflow"):
+                runs = runs.filter(workflow_name=name)
+        return runs  # type: ignore[no-any-return]
+
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset()) or []
+        counts = counts_of([run.pk for run in page])
+        return self.get_paginated_response([run_summary(run, counts[run.pk]) for run in page])
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return Response(run_detail(self.get_object(), request))
+
+    def create(self, request: Request) -> Response:
+        return once(request, lambda: self._submitted(request))
+
+    def _submitted(self, request: Request) -> dict[str, Any]:
+        run = submit(submission(request))
+        return run_summary(run, counts_of([run.pk])[run.pk])
+
+    @action(detail=True, query_keys=PAGE, page_order=("position",))
+    def plan(self, request: Request, pk: str) -> Response:
+        """Every target as the plan froze it, in order."""
+        return self.paged(self.get_object().targets.order_by("position"), leaf_answer)
+
+    @action(detail=True, query_keys=("state", *PAGE), page_order=("pk",))
+    def results(self, request: Request, pk: str) -> Response:
+        """Every step of every target; `?state=` chooses."""
+        rows = self.get_object().results.select_related("run_target")
+        if wanted := self.chosen("state", ResultState.values):
+            rows = rows.filter(state=wanted)
+        page = self.paginate_queryset(rows) or []
+        attempts = last_attempts(page)
+        return self.get_paginated_response([result_answer(row, attempts.get(row.pk)) for row in page])
+
+    @action(detail=True, query_keys=FOLLOWING)
+    def events(self, request: Request, pk: str) -> Response:
+        return Response(events_answer(request, self.get_object()))
+
+    @action(detail=True, query_keys=WHOSE_OUTPUT)
+    def output(self, request: Request, pk: str) -> HttpResponse:
+        return output_answer(request, self.get_object())
+
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, pk: str) -> Response:
+        given = self._given(Decision)
+        return self._answer(decide.start(self._pk(), by=self._user(), plan_hash=given["plan_hash"]))
+
+    @action(detail=True, methods=["post"], scopes={"POST": "runs:approve"})
+    def approve(self, request: Request, pk: str) -> Response:
+        return self._decided(decide.approve)
+
+    @action(detail=True, methods=["post"], scopes={"POST": "runs:approve"})
+    def reject(self, request: Request, pk: str) -> Response:
+        return self._decided(decide.reject)
+
+    @action(detail=True, methods=["post"], scopes={"POST": "runs:control"})
+    def cancel(self, request: Request, pk: str) -> Response:
+        given = self._given(Reason)
+        return self._answer(decide.cancel(self._pk(), by=self._user(), reason=given.get("reason", "")))
+
+    def _decided(self, verb: Any) -> Response:
+        given = self._given(Decision)
+        run = verb(
+            self._pk(),
+            by=self._user(),
+            token=self.request.auth,
+            plan_hash=given["plan_hash"],
+            reason=given.get("reason", ""),
+        )
+        return self._answer(run)
+
+    def _given(self, form: type[Decision] | type[Reason]) -> dict[str, Any]:
+        body = form(data=self.request.data)
+        body.is_valid(raise_exception=True)
+        return dict(body.validated_data)
+
+    def _pk(self) -> int:
+        """The id of the run, if the asking person may know of it."""
+        return int(self.get_object().pk)
+
+    def _user(self) -> Any:
+        return self.request.user
+
+    def _answer(self, run: JobRun) -> Response:
+        return Response(run_detail(run, self.request), status=status.HTTP_200_OK)
