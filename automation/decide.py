@@ -105,7 +105,9 @@ def _is_this_plan(run: JobRun, plan_hash: str) -> None:
             "plan.hash_mismatch", "This is not the plan you looked at: read the run again, then decide."
         )
     if run.expires_at <= timezone.now():
-        raise DecisionRefused("run.expired", "Nobody decided in time, so the run has expired. Submit it again.")
+        raise DecisionRefused(
+            "run.expired", "Nobody decided in time, so the run has expired. Submit it again."
+        )
 
 
 def _may_decide(by: User, token: ApiToken | None) -> None:
@@ -135,7 +137,9 @@ def _write_decision(run: JobRun, by: User, reason: str, decision: Participant.De
 
 def _second_part(first: Participant) -> DecisionRefused:
     if first.part == Participant.Part.REQUESTER:
-        return DecisionRefused("approval.requester", "You asked for this run, so somebody else must decide on it.")
+        return DecisionRefused(
+            "approval.requester", "You asked for this run, so somebody else must decide on it."
+        )
     return DecisionRefused("approval.twice", "You have already decided on this run.")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from automation.definitions.parameters import check_parameters
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
-from automation.definitions.schema import Rollout, Workflow, missing_bodies
+from automation.definitions.schema import Workflow, missing_bodies, read_rollout
 from automation.models import Group, Target
 from automation.policy.rules import Tier
 
@@ -107,7 +107,7 @@ def freeze(
     query: Query,
     *,
     parameters: dict[str, Any],
-    rollout: Rollout | None,
+    rollout: dict[str, Any] | None,
     visible: list[Target],
     dry_run: bool = False,
     policy_version: str = "",
@@ -119,7 +119,9 @@ def freeze(
     chosen = _chosen(workflow, query, visible)
     values = check_parameters(workflow, parameters)
     arithmetic = plan_rollout(
-        len(chosen), rollout or workflow.rollout, tier="read" if dry_run else workflow.tier
+        len(chosen),
+        read_rollout(rollout) if rollout is not None else workflow.rollout,
+        tier="read" if dry_run else workflow.tier,
     )
     header = canonical(
         {

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from automation.definitions.query import Query
-from automation.definitions.schema import Rollout, Workflow
+from automation.definitions.schema import Workflow
 from automation.models import JobRun, Participant, RunStatus, RunTarget, StepResult, Target
 from automation.models.runs import APPROVAL_LASTS
 from automation.plan import Plan, PlanError, blast_radius, freeze
@@ -33,7 +33,7 @@ class Submission:
     token: ApiToken | None = None
     version: WorkflowVersion | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    rollout: Rollout | None = None
+    rollout: dict[str, Any] | None = None
     dry_run: bool = False
     hold: bool = False
     reason: str = ""

@@ -39,7 +39,9 @@ class Variables(Mapped):
         try:
             return dict(check_variables(super().to_internal_value(data)))
         except ParameterError as error:
-            texts = [f"{found['path'].removeprefix('variables.')}: {found['message']}" for found in error.errors]
+            texts = [
+                f"{found['path'].removeprefix('variables.')}: {found['message']}" for found in error.errors
+            ]
             raise serializers.ValidationError(texts, "variables") from None
 
 
@@ -208,9 +210,7 @@ class HostKeySerializer(StrictModel):
         )
 
 
-class HostKeyViews(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.CreateModelMixin, ApiViewSet
-):
+class HostKeyViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.CreateModelMixin, ApiViewSet):
     """`?target=` (an id) and `?state=` choose. A key is trusted by a person only."""
 
     serializer_class = HostKeySerializer

@@ -34,7 +34,9 @@ def events_answer(request: Request, run: JobRun) -> dict[str, Any]:
             raise NotAuthenticated
     # The run before its events: final then, its story is whole now.
     status, last_seq = _standing(run.pk)
-    events = [event.as_dict() for event in Event.objects.filter(run=run, seq__gt=after).order_by("seq")[:limit]]
+    events = [
+        event.as_dict() for event in Event.objects.filter(run=run, seq__gt=after).order_by("seq")[:limit]
+    ]
     last = events[-1]["seq"] if events else last_seq
     return {"events": events, "last": last, "final": status in FINAL and last >= last_seq}
 

@@ -44,7 +44,9 @@ class WorkflowViews(ApiViewSet):
 
     def get_queryset(self) -> QuerySet[Any]:
         newest = WorkflowVersion.objects.filter(workflow=OuterRef("pk")).order_by("-number")
-        return self.visible(Workflow.objects.all()).annotate(  # type: ignore[no-any-return]
+        return self.visible(
+            Workflow.objects.all()
+        ).annotate(  # type: ignore[no-any-return]
             newest_number=Subquery(newest.values("number")[:1]),
             newest_definition=Subquery(newest.values("definition")[:1]),
         )
