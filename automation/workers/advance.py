@@ -117,12 +117,16 @@ def _open(run: JobRun, number: int, targets: Any) -> None:
     run.batch = number
     run.save(update_fields=["batch"])
     run.tell(
-        [{"kind": "note", "code": "batch.opened", "message": f"Batch {number + 1}: {len(ids)} targets."}]
+        [{"kind": "note", "code": "batch.opened", "message": f"Batch {number + 1}: {counted(len(ids))}."}]
     )
     for start in range(0, len(ids), SHARD_TARGETS):
         shard = Shard.objects.create(run=run, batch=number)
         RunTarget.objects.filter(pk__in=ids[start : start + SHARD_TARGETS]).update(shard=shard)
         enqueue("execution", "run_shard", shard.pk)
+
+
+def counted(targets: int) -> str:
+    return "1 target" if targets == 1 else f"{targets} targets"
 
 
 def _skip_open(run: JobRun, code: str) -> None:
