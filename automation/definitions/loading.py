@@ -36,9 +36,10 @@ class Document:
 
 
 def spell(path: Path) -> str:
-    """A path as people write it: `steps[1].run.bash`."""
+    """A path as people write it: `steps[1].run.bash`; keys of absurd length are cut."""
     text = ""
     for part in path:
+        part = part if isinstance(part, int) else part[:100]
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 
@@ -197,7 +198,7 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode) or not isinstance(self.scalar(key_node, path), str):
                 self.refuse("keys must be text; put this one in quotes", key_node, path)
             elif key in found:
-                self.refuse(f"the key {key!r} stands here twice", key_node, (*path, key))
+                self.refuse(f"the key {key[:100]!r} stands here twice", key_node, (*path, key))
             else:
                 self.document.lines[(*path, key)] = key_node.start_mark.line + 1
                 found[key] = self.value(value_node, (*path, key))

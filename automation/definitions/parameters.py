@@ -1,7 +1,7 @@
 """Parameters of a run: checked against their declaration, and handed to bash as data, never as script
 text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from automation.definitions.errors import ParameterError, ParameterFinding, did_you_mean
@@ -90,41 +90,45 @@ def prelude(
     Booleans are `true` and `false`, None is empty, lists are joined by line feeds (items hold none). An
     output `version` is `$OUTPUT_version`. Values up to EXPORT_LIMIT bytes are exported, the smallest first
     until EXPORT_TOTAL is reached, because a larger environment would keep every command from starting.
-    Secrets are never exported, also when the login's environment exports the same name. Raises
-    ParameterError, without values, for refused names, NUL, broken Unicode, or a name that is a secret and a
-    value at once.
+    Secrets are never exported, also when the login's environment exports the same name.
+
+    Outputs come from targets: what `read_outputs` would have dropped is left out here, so that no target can
+    break its run. Everything else raises ParameterError, without values: refused names, NUL, broken Unicode,
+    a name that is a secret and a value at once.
     """
-    given: dict[str, Value] = dict(values)
-    given.update({f"OUTPUT_{name}": value for name, value in (outputs or {}).items()})
-    texts = _checked(given, outputs or {}, secrets or {})
-    quoted = {name: quote(text) for name, text in texts.items()}
-    exported = _exported({name: text for name, text in texts.items() if name in given})
+    private = secrets or {}
+    texts = _checked([*values.items(), *private.items()])
+    texts |= {f"OUTPUT_{name}": text for name, text in (outputs or {}).items() if _is_output(name, text)}
+    exported = _exported({name: text for name, text in texts.items() if name not in private})
     # An inherited `set -a` would export secrets, an inherited `set -x` print them.
     parts = [b"set +ax"]
-    parts += [b"unset -v %b; %b=%b" % (name.encode(), name.encode(), word) for name, word in quoted.items()]
+    parts += [b"unset -v %b; %b=%b" % (name.encode(), name.encode(), quote(texts[name])) for name in texts]
     if exported:
         parts.append(b"export " + b" ".join(name.encode() for name in exported))
     return b"; ".join(parts) + b"\n"
 
 
-def _checked(
-    given: Mapping[str, Value], outputs: Mapping[str, str], secrets: Mapping[str, str]
-) -> dict[str, str]:
+def _checked(given: Iterable[tuple[str, Value]]) -> dict[str, str]:
     findings: list[ParameterFinding] = []
     texts: dict[str, str] = {}
-    output_names = {f"OUTPUT_{name}" for name in outputs if well_formed(name)}
-    for name, value in [*given.items(), *secrets.items()]:
+    for name, value in given:
         try:
             if name in texts:
                 raise ValueError("is a secret and a plain value at once")
-            if name not in output_names:
-                check_name(name)
-            texts[name] = _bounded_text(value)
+            texts[check_name(name)] = _bounded_text(value)
         except ValueError as error:
             findings.append(ParameterFinding(path=f"parameters.{name[:80]}", message=str(error)))
     if findings:
         raise ParameterError(findings)
     return texts
+
+
+def _is_output(name: str, text: str) -> bool:
+    try:
+        check_text(text)
+    except ValueError:
+        return False
+    return well_formed(name)
 
 
 def _bounded_text(value: Value) -> str:
@@ -193,7 +197,7 @@ def read_outputs(data: bytes) -> Outputs:
     dropped = 0
     for line in data.split(b"\n"):
         name, separator, value = line.removesuffix(b"\r").decode(errors="replace").partition("=")
-        if separator and well_formed(name) and "\0" not in value:
+        if separator and _is_output(name, value):
             values[name] = value
         elif line.strip():
             dropped += 1

@@ -165,13 +165,12 @@ class Rollout(_Part):
 
 
 class Workflow(_Part):
-    """A workflow as people and the AI write it. `targets` is a target query, offered when a run names
-    none."""
+    """A workflow as people and the AI write it. `targets` is the target query of runs that name none."""
 
     name: Annotated[Text, Field(pattern=SLUG_PATTERN)]
     summary: Annotated[Text, Field(max_length=500)] = ""
     parameters: Annotated[dict[ParameterName, Parameter], Field(max_length=MAX_PARAMETERS)] = Field(
-        default_factory=dict
+        default_factory=dict, json_schema_extra={"additionalProperties": False}
     )
     targets: (
         Annotated[Text, Field(min_length=1, max_length=MAX_QUERY), AfterValidator(_check_query)] | None
@@ -193,8 +192,7 @@ class Workflow(_Part):
         return max((step.effect for step in self.steps), key=EFFECTS.index)
 
     def canonical(self) -> dict[str, Any]:
-        """Plain JSON data with every default filled in and durations in seconds; equal workflows give equal
-        data."""
+        """Plain JSON data: every default filled in, durations in seconds; equal workflows give equal data."""
         return self.model_dump(mode="json")
 
     @classmethod
