@@ -163,6 +163,7 @@ def freeze_target(target: Target) -> FrozenTarget:
             "platform": target.platform,
             "transport": target.transport,
             "environment": target.environment,
+            "zone": target.zone,
             "groups": sorted(group.name for group in target.groups.all()),
             "tags": sorted(target.tags),
             "host_keys": target.trusted_keys(),

@@ -47,7 +47,9 @@ def payload_of(work: Work, body: BodyName) -> bytes:
     script = work.sequence.script(work.step_index, body)
     if script is None:
         raise ValueError(f"step {work.step_index} has no {body} body for {work.leaf['platform']}")
-    values = work.leaf["variables"] | {k: v for k, v in work.parameters.items() if v is not None}
+    # A parameter nobody gave is empty, unless the target has a variable of that name.
+    values = {**dict.fromkeys(work.parameters), **work.leaf["variables"]}
+    values.update({name: value for name, value in work.parameters.items() if value is not None})
     return build_payload(prelude(values, work.outputs()), script)
 
 
@@ -74,7 +76,7 @@ def context_of(work: Work) -> dict[str, Any]:
         }
         for result in work.results[: work.step_index]
     }
-    keys = ("name", "platform", "environment", "groups", "tags")
+    keys = ("name", "platform", "environment", "zone", "groups", "tags")
     return {
         "steps": steps,
         "parameters": work.parameters,
