@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -49,8 +50,13 @@ def test_manage_check_runs_it(settings: Settings) -> None:
         call_command("check")
 
 
-def test_a_process_without_keys_does_not_start() -> None:
-    environment = {**os.environ, "OPSPORTAL_ENCRYPTION_KEYS": "", "PYTHONWARNINGS": "ignore"}
+def test_a_process_with_a_malformed_key_does_not_start(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "opsportal.settings",
+        "OPSPORTAL_DATA": str(tmp_path),
+        "OPSPORTAL_ENCRYPTION_KEYS": CANARY,
+    }
     ended = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=django_settings.BASE_DIR,
@@ -60,7 +66,8 @@ def test_a_process_without_keys_does_not_start() -> None:
         check=False,
     )
     assert ended.returncode != 0
-    assert "OPSPORTAL_ENCRYPTION_KEYS is empty" in ended.stderr
+    assert "Key 1 of OPSPORTAL_ENCRYPTION_KEYS is not a Fernet key" in ended.stderr
+    assert CANARY not in ended.stdout + ended.stderr
 
 
 # The canary
