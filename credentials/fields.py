@@ -27,7 +27,7 @@ class StrictEncryptedTextField(EncryptedTextField):  # type: ignore[misc]  # the
     * Opened with the wrong key, for another row or field, or where the column holds plain text:
       DecryptionError. Loading, listing and saving other columns need no key and change no stored byte.
     * `row_field` names a column of the model whose value, fixed before the first save, is encrypted along.
-    * `bulk_update`, `update` with text, expressions, ordering and every look-up but `isnull` raise
+    * `bulk_update`, `update` with text, expressions, sorting by its name and every look-up but `isnull` raise
       SealedFieldError. `values()` gives `Sealed`.
     * Serialisers (`dumpdata`) write ciphertext, and `loaddata` stores it again as it is.
     * Keys come from `settings.FIELD_ENCRYPTION_KEY` at use; the first encrypts, all decrypt.

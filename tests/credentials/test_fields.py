@@ -198,14 +198,6 @@ def test_no_secret_is_no_secret(db: None) -> None:
         lambda c: Credential.objects.update(sealed=Concat("name", Value("x"))),
         lambda c: Credential.objects.update(sealed=CANARY),
         lambda c: Credential.objects.update(sealed=Secret(CANARY)),
-        lambda c: Credential.objects.filter(sealed=CANARY).exists(),
-        lambda c: Credential.objects.filter(sealed=None).exists(),
-        lambda c: Credential.objects.filter(sealed__startswith="k").exists(),
-        lambda c: Credential.objects.filter(sealed__regex=".").exists(),
-        lambda c: Credential.objects.filter(sealed__in=[CANARY]).exists(),
-        lambda c: Credential.objects.filter(sealed__password="x").exists(),
-        lambda c: Credential.objects.exclude(sealed__gt="a").exists(),
-        lambda c: Credential.objects.filter(name=F("sealed")).exclude(sealed__iexact="a").exists(),
         lambda c: list(Credential.objects.order_by("sealed")),
         lambda c: list(Credential.objects.order_by("-sealed")),
         lambda c: Credential.objects.latest("sealed"),
@@ -219,8 +211,20 @@ def test_misuse_is_refused_and_changes_nothing(credential: Credential, misuse: C
     assert stored_column(credential.pk) == before
 
 
+@pytest.mark.parametrize(
+    "lookup",
+    ["exact", "iexact", "startswith", "regex", "in", "gt", "contains", "length", "password__startswith"],
+)
+def test_no_look_up_but_isnull_is_answered(credential: Credential, lookup: str) -> None:
+    asked: dict[str, Any] = {f"sealed__{lookup}": CANARY}
+    with pytest.raises(SealedFieldError, match="cannot be searched"):
+        Credential.objects.filter(**asked)
+    with pytest.raises(SealedFieldError, match="cannot be searched"):
+        Credential.objects.exclude(**asked)
+
+
 def test_an_expression_cannot_be_assigned(credential: Credential) -> None:
-    credential.sealed = Upper("name")
+    setattr(credential, "sealed", Upper("name"))  # noqa: B010 -- its type forbids it
     with pytest.raises(SealedFieldError, match="takes no expressions"):
         credential.save()
 
@@ -361,8 +365,10 @@ def test_a_model_without_the_binding_column_fails_its_check() -> None:
 
 
 def test_a_row_without_its_binding_value_is_refused() -> None:
+    canary = KeyCanary(sealed="x")
+    setattr(canary, "uuid", None)  # noqa: B010 -- its type forbids it
     with pytest.raises(SealedFieldError, match="needs the row's uuid first"):
-        KeyCanary(uuid=None, sealed="x").save()
+        canary.save()
 
 
 def test_sealed_values_compare_by_ciphertext_and_show_nothing(credential: Credential) -> None:
