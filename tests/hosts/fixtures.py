@@ -33,21 +33,23 @@ class _Sets:
 
     def __init__(self) -> None:
         self._by_spec: dict[str, Hosts] = {}
+        self._made: list[Hosts] = []  # those too that did not come up: they have something to take down
 
     def get(self, spec: str) -> Hosts:
         if spec not in self._by_spec:
-            if len(self._by_spec) == _SETS_AT_MOST:
+            if len(self._made) == _SETS_AT_MOST:
                 raise HostsError(
                     f"more than {_SETS_AT_MOST} sets of hosts: {', '.join(self._by_spec)}, {spec}"
                 )
-            hosts = Hosts(Place(_tag(len(self._by_spec))), _say)
-            self._by_spec[spec] = hosts
+            hosts = Hosts(Place(_tag(len(self._made))), _say)
+            self._made.append(hosts)
             hosts.up(spec, owner=Process.of(os.getpid()))
+            self._by_spec[spec] = hosts
         return self._by_spec[spec]
 
     def down(self) -> None:
-        while self._by_spec:
-            self._by_spec.popitem()[1].down()
+        while self._made:
+            self._made.pop().down()
 
 
 _SETS = pytest.StashKey[_Sets]()

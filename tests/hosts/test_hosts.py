@@ -1,6 +1,7 @@
 """Hosts come up as real systems, become new again, and leave nothing behind."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -204,4 +205,11 @@ def test_a_laptop_skips_with_the_line_to_type_where_a_program_is_missing(
     monkeypatch.setattr(prerequisites, "_PATH", "")
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match=r"(?s)NOT TESTED.*apt-get install -y"):
+        require_hosts()
+
+
+def test_without_root_the_line_to_type_starts_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=r"need root \(namespaces, mounts\); type:\n  sudo /"):
         require_hosts()
