@@ -69,9 +69,11 @@ def test_a_fence_beats_an_upload_that_was_stalled(any_login: Login, tmp_path: Pa
     channel = open_with(any_login, upload, upload.data[:-20])
     fenced, _ = any_login.reclaim(order.attempt)
     channel.send(upload.data[-20:], deadline=soon())
-    eventually(lambda: channel.process.poll() is not None)
+    said = b""
+    while not channel.ended and channel.wait(deadline=soon()):
+        said += channel.read("stdout")
     assert fenced == Fenced(True, any_login.probe.boot, any_login.probe.spool_id or "")
-    assert b"REFUSED exists" in channel.read("stdout") and not ran.exists()
+    assert b"REFUSED exists" in said and not ran.exists()
 
 
 def test_a_fence_is_repeatable_and_final(any_login: Login) -> None:

@@ -148,6 +148,7 @@ def test_a_script_that_fills_the_disk_with_output_is_ended_before_it_is_full(sma
 
 def test_a_disk_too_full_for_an_attempt_refuses_it(small_disk: Path) -> None:
     login = make_login(small_disk)
-    subprocess.run(["head", "-c", "100M", "/dev/zero"], stdout=(small_disk / "fill").open("wb"), check=False)
+    with (small_disk / "fill").open("wb") as fill:
+        subprocess.run(["head", "-c", "100M", "/dev/zero"], stdout=fill, stderr=fill, check=False)
     answer, _ = login.run(b"true")
     assert answer == Refused("spool.full") or (isinstance(answer, End) and answer.how == "ended")
