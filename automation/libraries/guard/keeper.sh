@@ -73,7 +73,7 @@ ops_too_much() {
     ops_sum=$((ops_out_end + ops_err_end))
     [ "$ops_sum" -gt "$ops_limit" ] && return 0
     [ "$ops_sum" -gt "$ops_checked" ] || return 1
-    ops_checked=$((ops_sum + 16777216))
+    ops_checked=$((ops_sum + 1048576))
     set -- $(stat -f -c '%a %b' "$ops_dir")
     [ "$(($1 * 10))" -lt "$2" ]
 }
