@@ -4,6 +4,7 @@ import http.client
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from django.db import connections
 
@@ -64,7 +65,14 @@ class WebWatch:
 class LeaseWatch:
     """Ends the leases of workers that are gone and looks for silent ones, however slow the database is."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        end: Callable[[str], None] = end_leases,
+        silent: Callable[[list[str], float], list[str]] = silent_workers,
+    ) -> None:
+        self._end_leases = end
+        self._silent_workers = silent
         self._lock = threading.Lock()
         self._living: list[str] = []
         self._gone: list[str] = []
@@ -112,9 +120,9 @@ class LeaseWatch:
         with self._lock:
             living, gone = list(self._living), list(self._gone)
         for worker_id in gone:
-            end_leases(worker_id)
+            self._end_leases(worker_id)
             with self._lock:
                 self._gone.remove(worker_id)
-        silent = [] if forgiving or not living else silent_workers(living, SILENCE_SECONDS)
+        silent = [] if forgiving or not living else self._silent_workers(living, SILENCE_SECONDS)
         with self._lock:
             self._silent = silent

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import DatabaseError
 
 from opsportal.console import Console
 from opsportal.process_groups import kill_session, living_sessions
 from opsportal.supervised import FIRST_PAUSE, Supervised
+from opsportal.watches import LeaseWatch
 from opsportal.worker_process import Periodic
 from tests.opsportal.portal import wait_until
 
@@ -123,6 +125,38 @@ def test_a_child_is_killed_when_its_parent_is(tmp_path: Path) -> None:
 
 def alive(pid: int) -> bool:
     return any(member.pid == pid for members in living_sessions().values() for member in members)
+
+
+def test_leases_end_however_often_the_database_fails_and_however_slow_it_is() -> None:
+    ended: list[str] = []
+    away, slow = threading.Event(), threading.Event()
+
+    def end(worker_id: str) -> None:
+        if not away.is_set():
+            away.set()
+            raise DatabaseError("away")
+        slow.wait(10)
+        ended.append(worker_id)
+
+    watch = LeaseWatch(end=end, silent=lambda living, seconds: list(living))
+    before = time.monotonic()
+    watch.update(living=[], gone=["a"])
+    assert watch.update(living=["b"], gone=[]) == []
+    assert time.monotonic() - before < 1
+    assert not watch.settle(0.1)
+    slow.set()
+    assert watch.settle(10)
+    assert ended == ["a"]
+
+
+def test_only_workers_that_still_live_are_told_as_silent() -> None:
+    watch = LeaseWatch(end=lambda worker_id: None, silent=lambda living, seconds: list(living))
+    wait_until(
+        lambda: watch.update(living=["a", "b"], gone=[]) == ["a", "b"], seconds=5, what="nobody silent"
+    )
+    watch.update(living=["a", "b"], gone=[])
+    time.sleep(1.5)
+    assert watch.update(living=["b"], gone=["a"]) == ["b"]
 
 
 def test_periodic_work_goes_on_after_a_failure() -> None:
