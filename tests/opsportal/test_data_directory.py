@@ -54,6 +54,12 @@ def test_a_missing_key_is_named_with_the_fix(tmp_path: Path, missing: str) -> No
         read_keys(EnvReader(keys), tmp_path)
 
 
+def test_a_data_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match="cannot be made"):
+        prepare(tmp_path / "file" / "data", {})
+
+
 def test_a_malformed_encryption_key_is_counted_not_shown(tmp_path: Path) -> None:
     keys = {
         "OPSPORTAL_SECRET_KEY": "x",

@@ -1,5 +1,6 @@
 """Parts of the supervisor, with small processes of our own."""
 
+import io
 import os
 import signal
 import subprocess
@@ -27,7 +28,7 @@ STUBBORN = (
 
 @pytest.fixture
 def console(tmp_path: Path) -> Console:
-    return Console(tmp_path / "logs")
+    return Console(tmp_path / "logs", io.StringIO())
 
 
 @pytest.fixture

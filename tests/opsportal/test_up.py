@@ -26,6 +26,8 @@ from tests.opsportal.portal import (
     wait_until,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def portal(tmp_path: Path) -> Iterator[Portal]:
@@ -82,6 +84,18 @@ def test_a_stopped_process_is_replaced(portal: Portal, victim: str) -> None:
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: pid not in portal.pids(), seconds=30, what=f"{victim} still stopped: {state(pid)}")
     wait_until(portal.ready, seconds=15, what="not ready again")
+
+
+def test_a_worker_command_started_by_hand_ends_in_good_order(tmp_path: Path) -> None:
+    environment = product_environment(tmp_path)
+    subprocess.run([sys.executable, MANAGE, "migrate", "-v0"], env=environment, check=True, timeout=60)
+    command = [sys.executable, str(MANAGE), "opsworker", "control"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as worker:
+        left = Portal(tmp_path)
+        wait_until(lambda: len(left.pids()) == 6, seconds=30, what="the cluster is not complete")
+        worker.terminate()
+        assert worker.wait(15) == 0
+    assert left.pids() == set()
 
 
 def test_a_forged_pickle_in_the_queue_is_dropped_and_runs_nothing(portal: Portal) -> None:
