@@ -90,10 +90,10 @@ def keys(app_configs: Iterable[AppConfig] | None, **options: object) -> list[Che
     except ImproperlyConfigured:  # Django's way to say that it is empty
         secret_key = ""
     encryption_keys = list(getattr(settings, "FIELD_ENCRYPTION_KEY", None) or [])
-    return list(_key_problems(secret_key, encryption_keys))
+    return list(key_problems(secret_key, encryption_keys))
 
 
-def _key_problems(secret_key: str, encryption_keys: list[str]) -> Iterator[CheckMessage]:
+def key_problems(secret_key: str, encryption_keys: list[str]) -> Iterator[CheckMessage]:
     if len(secret_key) < SHORTEST_SECRET_KEY or len(set(secret_key)) < 5:
         yield Error(
             "OPSPORTAL_SECRET_KEY is missing or too weak.",

@@ -6,7 +6,7 @@ import sys
 import threading
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
 
 from opsportal.log_lines import printable
 
@@ -22,9 +22,10 @@ class Console:
     When it is blocked, lines are left out there; the files have them all.
     """
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, output: TextIO = sys.stdout) -> None:
         logs.mkdir(mode=0o700, exist_ok=True)
         self.logs = logs
+        self.output = output
         self.lines: queue.Queue[str] = queue.Queue(LINES_WAITING)
         threading.Thread(target=self._write, name="console", daemon=True).start()
 
@@ -61,9 +62,9 @@ class Console:
         while True:
             line = self.lines.get()
             try:
-                sys.stdout.write(line)
+                self.output.write(line)
                 if self.lines.empty():
-                    sys.stdout.flush()
+                    self.output.flush()
             except OSError:
                 pass  # nobody reads us any more; the files go on
             finally:

@@ -56,7 +56,10 @@ def prepare(data_dir: Path, environment: Mapping[str, str]) -> None:
 
     Never makes keys for a database that was there before: they could not read it.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"The data directory {data_dir} cannot be made: {error.strerror}.") from None
     missing = [
         name for name in SECRET_NAMES if not (environment.get(name) or environment.get(f"{name}_FILE"))
     ]

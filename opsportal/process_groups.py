@@ -1,7 +1,9 @@
-"""What is left of a child's session, read from /proc."""
+"""What lives in the sessions of our children, read from /proc."""
 
 import os
 import signal
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +23,9 @@ class Member:
         return self.state in STOPPED
 
 
-def living_members(session: int) -> list[Member]:
-    """Processes of the session that have not ended."""
-    members = []
+def living_sessions() -> Mapping[int, Sequence[Member]]:
+    """Every session of this machine with its processes that have not ended."""
+    sessions: defaultdict[int, list[Member]] = defaultdict(list)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -32,28 +34,28 @@ def living_members(session: int) -> list[Member]:
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
         # pid (name) state parent group session …; the name may hold spaces and brackets
-        state, _parent, _group, its_session = content.rpartition(")")[2].split()[:4]
-        if int(its_session) == session and state not in DEAD:
-            members.append(Member(pid=int(entry.name), state=state))
-    return members
+        state, _parent, _group, session = content.rpartition(")")[2].split()[:4]
+        if state not in DEAD:
+            sessions[int(session)].append(Member(pid=int(entry.name), state=state))
+    return sessions
 
 
 def kill_session(session: int) -> bool:
-    """Kill what lives in the session and reap what became our child; True when nothing is left.
+    """Kill what lives in the session; True when nothing did.
 
     Call it again until it is True: the end of a killed process takes a moment.
     """
-    members = living_members(session)
+    members = living_sessions().get(session, ())
     for member in members:
         try:
             os.kill(member.pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    _reap(session)
     return not members
 
 
-def _reap(group: int) -> None:
+def reap_orphans(group: int) -> None:
+    """Collect the ended processes of the group that have become our children."""
     while True:
         try:
             pid, _status = os.waitpid(-group, os.WNOHANG)

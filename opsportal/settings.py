@@ -160,7 +160,7 @@ LOGGING = {
         # These come with handlers of their own; everything goes through ours, once.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
-        "django-q": {"handlers": [], "level": "INFO", "propagate": True},
+        "django-q": {"handlers": [], "level": "WARNING", "propagate": True},  # else three lines a task
         "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
         "uvicorn.access": {"level": "WARNING"},  # addresses with their queries are a place for secrets
         "paramiko": {"handlers": [], "level": "WARNING", "propagate": True},

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from opsportal.console import Console
-from opsportal.process_groups import kill_session, living_members
+from opsportal.process_groups import Member, kill_session, reap_orphans
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -71,7 +71,9 @@ class Supervised:
         """Once the main process has ended, end the rest. True when nothing is left of this life."""
         if self.process is None or self.process.poll() is None:
             return False
-        if not kill_session(self.process.pid):
+        nothing_left = kill_session(self.process.pid)
+        reap_orphans(self.process.pid)
+        if not nothing_left:
             return False
         now = time.monotonic()
         if now - self.started > STEADY:
@@ -83,9 +85,10 @@ class Supervised:
         self.process = None
         return True
 
-    def stopped_for(self, now: float) -> float:
+    def stopped_for(self, now: float, sessions: Mapping[int, Sequence[Member]]) -> float:
         """Seconds since one of its processes was first seen stopped (SIGSTOP); 0 when all may run."""
-        if self.process is None or not any(member.stopped for member in living_members(self.process.pid)):
+        members = sessions.get(self.process.pid, ()) if self.process else ()
+        if not any(member.stopped for member in members):
             self.stopped_since = None
             return 0.0
         if self.stopped_since is None:

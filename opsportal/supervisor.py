@@ -7,12 +7,13 @@ from types import FrameType
 
 from opsportal.console import Console
 from opsportal.parent_death import adopt_orphans
+from opsportal.process_groups import living_sessions
 from opsportal.supervised import Supervised
 from opsportal.watches import SILENCE_SECONDS, LeaseWatch, WebWatch
 
 TICK = 0.1
 GRACE_SECONDS = 10.0
-STOPPED_LOOK_SECONDS = 1.0
+STOPPED_LOOK_SECONDS = 3.0
 OURSELVES_ASLEEP = 5.0  # a longer gap between two ticks means that this process itself did not run
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -76,8 +77,9 @@ class Supervisor:
         self._kill_silent(now)
         if now - self.last_look > STOPPED_LOOK_SECONDS:
             self.last_look = now
+            sessions = living_sessions()
             for child in self.children:
-                if (stopped := child.stopped_for(now)) > SILENCE_SECONDS:
+                if (stopped := child.stopped_for(now, sessions)) > SILENCE_SECONDS:
                     child.kill(f"one of its processes is stopped for {stopped:.0f} s")
 
     def _kill_silent(self, now: float) -> None:

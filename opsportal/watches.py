@@ -4,6 +4,7 @@ import http.client
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from django.db import connections
 
@@ -13,6 +14,7 @@ HEALTH_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 LEASE_SECONDS = 1.0
 SILENCE_SECONDS = 15.0
+SLOW_ROUND = 5.0
 logger = logging.getLogger(__name__)
 
 
@@ -63,7 +65,14 @@ class WebWatch:
 class LeaseWatch:
     """Ends the leases of workers that are gone and looks for silent ones, however slow the database is."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        end: Callable[[str], None] = end_leases,
+        silent: Callable[[list[str], float], list[str]] = silent_workers,
+    ) -> None:
+        self._end_leases = end
+        self._silent_workers = silent
         self._lock = threading.Lock()
         self._living: list[str] = []
         self._gone: list[str] = []
@@ -92,23 +101,28 @@ class LeaseWatch:
         return False
 
     def _run(self) -> None:
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
         while True:
+            now = time.clock_gettime(time.CLOCK_BOOTTIME)
+            # After a suspended machine or a database that did not answer, nobody could report: give everybody
+            # a round's time to do so.
+            forgiving, before = now - before > SLOW_ROUND, now
             try:
-                self._round()
+                self._round(forgiving=forgiving)
             except Exception:
                 logger.exception("the supervisor cannot reach the leases")
             finally:
                 connections.close_all()
-            self._wake.wait(LEASE_SECONDS)
+            self._wake.wait(SLOW_ROUND if forgiving else LEASE_SECONDS)
             self._wake.clear()
 
-    def _round(self) -> None:
+    def _round(self, *, forgiving: bool) -> None:
         with self._lock:
             living, gone = list(self._living), list(self._gone)
         for worker_id in gone:
-            end_leases(worker_id)
+            self._end_leases(worker_id)
             with self._lock:
                 self._gone.remove(worker_id)
-        silent = silent_workers(living, SILENCE_SECONDS) if living else []
+        silent = [] if forgiving or not living else self._silent_workers(living, SILENCE_SECONDS)
         with self._lock:
             self._silent = silent

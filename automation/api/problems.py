@@ -33,7 +33,8 @@ class Problem(exceptions.APIException):
     """Raise it in a view: `Problem("The run is finished.", code="run.finished", status=409)`.
 
     `errors` name what they are about: `{"field": "targets", "message": "…", "code": "…"}`; further keys
-    (line, column, choices) are passed on as they are.
+    (line, column, choices) are passed on as they are. An app that may not import this module raises an
+    `APIException` of its own with an attribute `errors`.
     """
 
     def __init__(
@@ -45,7 +46,6 @@ class Problem(exceptions.APIException):
         errors: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(detail, code)
-        self.code = code
         self.status_code = status
         self.errors = [dict(error) for error in errors]
 
@@ -95,21 +95,18 @@ def unforeseen(error: BaseException | None) -> HttpResponse:
 
 
 def _from_api_exception(error: exceptions.APIException) -> HttpResponse:
-    if isinstance(error, Problem):
-        return problem_response(
-            str(error.detail), status=error.status_code, code=error.code, errors=error.errors
-        )
     if isinstance(error, exceptions.ValidationError):
         errors = list(_flattened(error.get_full_details()))
         detail = "; ".join(
             f"{part['field']}: {part['message']}" if part["field"] else part["message"] for part in errors
         )
         return problem_response(detail, status=error.status_code, code="invalid", errors=errors)
-    code = error.get_codes()
+    codes = error.get_codes()
     return problem_response(
         str(error.detail),
         status=error.status_code,
-        code=code if isinstance(code, str) else error.default_code,
+        code=codes if isinstance(codes, str) else error.default_code,
+        errors=getattr(error, "errors", ()),
     )
 
 

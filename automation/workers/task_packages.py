@@ -4,6 +4,7 @@ django-q2 puts signed pickles into its rows, so whoever can write a row and know
 of his own on every worker. Our rows can at most wake a task that looks at the database for itself.
 """
 
+import zlib
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -27,9 +28,11 @@ def unpack(payload: str) -> dict[str, Any]:
         raise signing.BadSignature("longer than any task of ours")
     try:
         content = signing.loads(payload, salt=SALT)
+        if not isinstance(content, dict) or content.keys() != {"task", "number"}:
+            raise ValueError("a task has a name and a number")
         task, number = content["task"], content["number"]
         _check(task, number)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError, zlib.error) as error:
         raise signing.BadSignature("not a task of ours") from error
     return {
         "id": uuid4().hex,

@@ -1,0 +1,133 @@
+"""The script `ops`, with a Python environment that only writes down what it is asked to do."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+PYTHON = '#!/bin/sh\necho "$(basename "$0") $*" >>"{log}"\n'
+
+
+class Clone:
+    """A copy of the project's front door, in a directory with a space in its name."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "a clone"
+        self.directory.mkdir()
+        for name in ("ops", "requirements.txt", "requirements-dev.txt"):
+            shutil.copy(ROOT / name, self.directory)
+        self.log = directory / "log"
+        self.bin = self.directory / ".venv" / "bin"
+        self.bin.mkdir(parents=True)
+        for name in ("python", "ruff", "mypy"):
+            tool = self.bin / name
+            tool.write_text(PYTHON.format(log=self.log))
+            tool.chmod(0o755)
+
+    def ops(
+        self, *arguments: str, cwd: Path = Path("/"), **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "OPSPORTAL_VENV"}
+        return subprocess.run(
+            [self.directory / "ops", *arguments],
+            cwd=cwd,
+            env={**inherited, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def calls(self) -> list[str]:
+        calls = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return calls
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path)
+
+
+def test_up_installs_once_and_again_only_when_requirements_change(clone: Clone) -> None:
+    manage = f"python {clone.directory}/manage.py up --port 1"
+    assert clone.ops("up", "--port", "1").returncode == 0
+    install, then = clone.calls()
+    assert install.startswith("python -m pip install")
+    assert install.endswith("requirements.txt")
+    assert then == manage
+    clone.ops("up", "--port", "1")
+    assert clone.calls() == [manage]
+    with (clone.directory / "requirements.txt").open("a") as file:
+        file.write("# changed\n")
+    clone.ops("up", "--port", "1")
+    assert len(clone.calls()) == 2
+
+
+def test_a_failed_installation_is_tried_again(clone: Clone) -> None:
+    (clone.bin / "python").write_text("#!/bin/sh\nexit 1\n")
+    assert clone.ops("up").returncode != 0
+    assert not list((clone.directory / ".venv").glob(".opsportal-*"))
+
+
+def test_manage_passes_arguments_on_and_keeps_the_working_directory(clone: Clone, tmp_path: Path) -> None:
+    (clone.bin / "python").write_text(
+        f'#!/bin/sh\npwd >>"{clone.log}"\nprintf "%s\\n" "$@" >>"{clone.log}"\n'
+    )
+    clone.ops("manage", "import_inventory", "my hosts.json", cwd=tmp_path)
+    assert clone.calls()[-4:] == [
+        str(tmp_path),
+        f"{clone.directory}/manage.py",
+        "import_inventory",
+        "my hosts.json",
+    ]
+
+
+def test_test_runs_lint_types_and_everything(clone: Clone) -> None:
+    assert clone.ops("test").returncode == 0
+    assert [call.split()[0] for call in clone.calls()] == [
+        "python",
+        "ruff",
+        "ruff",
+        "mypy",
+        "python",
+        "python",
+    ]
+
+
+def test_test_with_arguments_runs_those_tests_only(clone: Clone) -> None:
+    clone.ops("test", "tests/x.py", "-k", "a or b")
+    assert clone.calls()[1:] == ["python -m pytest tests/x.py -k a or b"]
+
+
+def test_an_environment_elsewhere_can_be_used(clone: Clone, tmp_path: Path) -> None:
+    shutil.move(clone.directory / ".venv", tmp_path / "kept")
+    assert clone.ops("manage", "check", OPSPORTAL_VENV=str(tmp_path / "kept")).returncode == 0
+    assert not (clone.directory / ".venv").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["frobnicate"]])
+def test_anything_else_tells_the_usage(clone: Clone, arguments: list[str]) -> None:
+    result = clone.ops(*arguments)
+    assert result.returncode == 2
+    assert "./ops up" in result.stderr
+    assert clone.calls() == []
+
+
+def test_missing_packages_are_named_in_a_line_to_type(clone: Clone, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "dirname", "cat", "cksum", "basename"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    (tools / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tools / "id").chmod(0o755)
+    script = clone.directory / "ops"
+    script.write_text(script.read_text().replace("PATH=$PATH:/usr/sbin:/sbin\n", ""))
+    result = clone.ops("test", PATH=str(tools))
+    assert result.returncode == 1
+    assert "sudo apt-get install -y --no-install-recommends " in result.stderr
+    assert " tcsh" in result.stderr
+    assert clone.calls() == []
