@@ -32,6 +32,8 @@ PING_AFTER = 15.0
 """Seconds of rest after which a connection is asked for a sign of life before it is used again."""
 PING_SECONDS = 5.0
 KEYS_REMEMBERED = 1000
+SWEEP_EVERY = 1.0
+"""Seconds between two looks at all resting connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class ConnectionManager:
         self._keys: dict[Credentials, paramiko.PKey | None] = {}
         self._logins = 0
         self._reuses = 0
+        self._swept = clock()
         self._closed = False
 
     @contextmanager
@@ -103,7 +106,8 @@ class ConnectionManager:
             self._give_back(endpoint, credentials, connection)
 
     def _take(self, endpoint: Endpoint, credentials: Credentials) -> SSHConnection:
-        self.close_idle()
+        if self._clock() - self._swept >= SWEEP_EVERY:
+            self.close_idle()
         deadline = after(self._limits.wait)
         while True:
             resting = self._take_resting_or_place(endpoint, credentials, deadline)
@@ -222,7 +226,7 @@ class ConnectionManager:
 
     def close_idle(self) -> int:
         """Close the connections that have rested longer than they may, and dead ones; how many."""
-        now = self._clock()
+        now = self._swept = self._clock()
         ended: list[SSHConnection] = []
         with self._changed:
             for key, stack in list(self._resting.items()):

@@ -53,12 +53,15 @@ exec 2>/dev/null;
 wait $__p; __c=$?;
 while kill -0 $__p; do wait $__p; __c=$?; done;
 kill -KILL -- -$__w;
-printf "\\036OPSPORTAL %s E %s\\n" "$2" $__c;
-if [ "$__o" != /dev/null ]; then [ -s "$__o" ] && head -c 65537 "$__o"; rm -f "$__o"; fi;
-printf "\\036OPSPORTAL %s Z\\n" "$2"; printf "\\036OPSPORTAL %s Z\\n" "$2" >&4
+if [ -f "$__o" ] && [ -s "$__o" ];
+then printf "\\036OPSPORTAL %s E %s\\n" "$2" $__c; head -c 65537 "$__o"; printf "\\036OPSPORTAL %s Z\\n" "$2";
+else printf "\\036OPSPORTAL %s E %s\\n\\036OPSPORTAL %s Z\\n" "$2" $__c "$2"; fi;
+[ "$__o" = /dev/null ] || rm -f "$__o"; printf "\\036OPSPORTAL %s Z\\n" "$2" >&4
 """.split("\n")
 ).strip()
 OUTPUTS_LIMIT = 64 * 1024
+LAST_PIECE = 16 * 1024
+"""Bytes sent last, in one packet: until then the target cannot have begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +164,14 @@ class _Run:
     def _upload(self, channel: Channel) -> None:
         password = b"" if self.become_password is None else self.become_password.reveal_bytes() + b"\n"
         header = b"OPSPORTAL %s %d\n" % (self.nonce, len(self.payload) + len(self.nonce))
+        upload = memoryview(password + header + self.payload + self.nonce)
+        # The script can begin only when the last byte has come, so a fault before that is safe to repeat.
+        last = max(0, len(upload) - LAST_PIECE)
         try:
-            channel.send(password + header + self.payload, deadline=after(STARTING))
+            if last:
+                channel.send(bytes(upload[:last]), deadline=after(STARTING))
             self.uploaded = True
-            channel.send(self.nonce, deadline=after(STARTING))
+            channel.send(bytes(upload[last:]), deadline=after(STARTING))
         except LibraryError as fault:
             fault.sent = self.uploaded
             raise
