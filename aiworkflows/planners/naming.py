@@ -20,7 +20,6 @@ ENVIRONMENTS: Final = (
 )
 # "test nginx" and "go live" are no places; these are, wherever they stand.
 _PLAIN_ENVIRONMENTS: Final = frozenset({"prod", "production", "staging", "preprod"})
-PLATFORMS: Final = ("linux", "windows")
 _SAY_NOTHING: Final = FILLERS | MACHINES | EVERY | {"&", "everywhere", "everything"}
 LONGEST_NAME: Final = 6
 MOST_CHOICES: Final = 8
