@@ -13,8 +13,18 @@ _ENDINGS: Final = ("ing", "ed", "es", "s")
 def stem(word: str) -> str:
     """Cut the commonest English endings; crude, and the same for requests and examples."""
     for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
+        rest = word.removesuffix(ending)
+        if rest != word and len(rest) >= 3 and not (ending == "s" and rest.endswith("s")):
+            if ending == "es" and not rest.endswith(("s", "x", "z", "ch", "sh")):
+                continue
+            # "running" and "stopped" double their last letter; "restarting" does not.
+            doubled = ending in {"ing", "ed"} and rest[-1] == rest[-2] and rest[-1] not in "gls"
+            return stem_end(rest[:-1] if doubled else rest)
+    return stem_end(word)
+
+
+def stem_end(word: str) -> str:
+    """Drop a silent e, so that "update" and "updating" meet."""
     return word[:-1] if word.endswith("e") and len(word) > 4 else word
 
 
@@ -48,7 +58,9 @@ class Index:
 
     def __init__(self, examples: Mapping[str, Sequence[Sequence[str]]]) -> None:
         self._labels = list(examples)
-        self._words = [(label, [stem(w) for w in words]) for label, rows in examples.items() for words in rows]
+        self._words = [
+            (label, [stem(w) for w in words]) for label, rows in examples.items() for words in rows
+        ]
         self._length = sum(len(words) for _, words in self._words) / max(1, len(self._words))
         self._of_word = _Weights(words for _, words in self._words)
         self._grams = [(label, trigrams(words)) for label, words in self._words]

@@ -1,0 +1,307 @@
+"""The planner that works offline: it picks a runbook and fills its slots, and asks when it is not sure."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiworkflows.planners.contract import Alternative, Answers, InventoryView, Plan, Question
+from aiworkflows.planners.naming import ENVIRONMENTS, Names, Resolved
+from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase, Reading, read
+from aiworkflows.planners.refusals import Refusals
+from aiworkflows.planners.retrieval import Index, stem
+from aiworkflows.planners.runbooks import Runbook, load_runbooks
+from aiworkflows.planners.things import Dictionary, Thing, unlisted
+
+# How surely one word that only one runbook uses points to it.
+CUE: Final = 0.7
+ENVIRONMENT_WORDS: Final = frozenset().union(*ENVIRONMENTS)
+SHOWN: Final = 3
+# Below HOPELESS nothing is offered as the plan; below SURE a person chooses among the nearest.
+HOPELESS: Final = 0.2
+SURE: Final = 0.34
+# Words after which "ssh" is not the service.
+_NOT_A_THING_BEFORE: Final = frozenset({"session", "sessions", "login", "logins", "connections"})
+_KINDS: Final = frozenset({"package", "service", "daemon"})
+_LATER: Final = re.compile(
+    r"\b(tonight|tomorrow|later|midnight|noon|nightly|daily|weekly|hourly|in the (morning|evening)"
+    r"|at \d{1,2}(:\d\d)?( ?[ap]m| o'?clock)?\b|(on|next|every) (mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|(next|every) (minute|hour|day|night|week|weekend|month)|in \d+ (minutes?|hours?|days?|weeks?))\b"
+)
+_COMMON: Final = frozenset(
+    (
+        "me i we you it us he she they can could would should will shall may might must need needs want "
+        "wants let lets there here what when where why how if whether with by not no so be is are was "
+        "were has have had do does did get got give make sure see tell say ask put go going quick "
+        "quickly bit thing things stuff some more new old fix help hi hello hey thanks thank whats "
+        "what's who's it's everything out off back into for from to until than very really software app "
+        "application service services package packages daemon process program version release monday "
+        "tuesday wednesday thursday friday saturday sunday day days week"
+    ).split()  # noqa: SIM905
+)
+
+
+class AnswerError(ValueError):
+    """An answer that fits no question of this plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request as the catalogue sees it."""
+
+    phrases: tuple[Phrase, ...]
+    words: tuple[str, ...]
+    things: tuple[Thing, ...]
+    unlisted: tuple[str, ...]
+    named: tuple[str, ...]
+
+
+class CataloguePlanner:
+    """Plans with runbooks only: light retrieval, slots filled from the inventory and a dictionary.
+
+    Deterministic: the same request, inventory and answers give the same plan.
+    """
+
+    name = "catalogue"
+    model: str | None = None
+
+    def __init__(
+        self,
+        runbooks: Mapping[str, Runbook] | None = None,
+        *,
+        things: Dictionary | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self._runbooks = load_runbooks() if runbooks is None else runbooks
+        self._things = Dictionary.load() if things is None else things
+        self._refusals = Refusals.load() if refusals is None else refusals
+        self._used = Counter(
+            verb for runbook in self._runbooks.values() for verb in {stem(word) for word in runbook.verbs}
+        )
+        verbs = {word for runbook in self._runbooks.values() for word in runbook.verbs}
+        self._verbs = {word for word in verbs if len(word) > 3}
+        self._telling_nothing = (_COMMON | FILLERS) - verbs
+        examples = {
+            name: [self._masked(read(example)) for example in runbook.examples]
+            for name, runbook in self._runbooks.items()
+        }
+        self._index = Index(examples)
+        known = {word for rows in examples.values() for words in rows for word in words} | verbs
+        self._vocabulary = {stem(word) for word in known | _COMMON | FILLERS | MACHINES | EVERY}
+
+    def plan(self, request: str, inventory: InventoryView, answers: Answers | None = None) -> Plan:
+        """Make a plan of a sentence. Raises AnswerError for an answer that no question asked for."""
+        given = answers or Answers()
+        refused = self._refusals.reason(request)
+        if refused:
+            return Plan("refused", reason=refused)
+        names = Names(inventory)
+        seen = self._see(read(request), names)
+        ranking = self._rank(seen)
+        chosen, confidence = self._choose(ranking, given)
+        alternatives = tuple(self._alternative(name, score) for name, score in ranking[:SHOWN])
+        if chosen is None:
+            return self._unsure(confidence, alternatives)
+        parameters, questions = self._parameters(chosen, seen, given)
+        targets, where = self._where(seen, names, given)
+        when = self._when(request, given)
+        asked = (*where, *questions, *when)
+        return Plan(
+            "needs_answer" if asked else "ready",
+            runbook=chosen.name,
+            definition=chosen.definition,
+            targets=targets,
+            parameters=parameters,
+            confidence=confidence,
+            alternatives=alternatives,
+            questions=asked,
+        )
+
+    # -- understanding -----------------------------------------------------------------------------
+
+    def _see(self, reading: Reading, names: Names) -> _Request:
+        here = [word for word in reading.rest if names.is_place(word) and word not in self._things]
+        phrases = [Phrase((word,), "strong") for word in here]
+        rest = [word for word in reading.rest if word not in here]
+        for phrase in reading.phrases:
+            place, others = names.settle(phrase)
+            phrases += [place] if place else []
+            rest += others
+        words = tuple(self._spelled(word) for word in rest)
+        things = self._things.find(self._speaking_of(words))
+        unknown = tuple(word for word in words if self._is_unlisted(word))
+        named = tuple(word for word in unknown if self._is_named(word, reading.rest))
+        return _Request(tuple(phrases), self._mask(words, unknown), tuple(things), unknown, named)
+
+    def _is_named(self, word: str, rest: Sequence[str]) -> bool:
+        """Does an unlisted word stand where the name of software stands: "update the foo", "foo service"?"""
+        if word not in rest:
+            return False
+        at = rest.index(word)
+        before = [each for each in rest[max(0, at - 2) : at] if each not in ARTICLES]
+        after = rest[at + 1 : at + 2]
+        if set(after) & _KINDS or set(before[-1:]) & _KINDS:
+            return True
+        return not after and bool(before) and stem(before[-1]) in self._used
+
+    def _masked(self, reading: Reading) -> list[str]:
+        """Read an example as `_see` reads a request, only that no inventory is known."""
+        rest = list(reading.rest)
+        for phrase in reading.phrases:
+            if phrase.kind == "weak" and not phrase.of_machines and not ENVIRONMENT_WORDS & set(phrase.words):
+                rest += phrase.words
+        return list(self._mask(rest, ()))
+
+    def _mask(self, words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+        """Leave software out: which one it is says nothing about what to do with it."""
+        speaking = set(self._speaking_of(words))
+        return tuple(
+            word
+            for word in words
+            if word not in others
+            and word not in self._telling_nothing
+            and not (word in speaking and word in self._things)
+        )
+
+    @staticmethod
+    def _speaking_of(words: Sequence[str]) -> list[str]:
+        following = [*words[1:], ""]
+        return [
+            word for word, after in zip(words, following, strict=False) if after not in _NOT_A_THING_BEFORE
+        ]
+
+    def _spelled(self, word: str) -> str:
+        """Correct a slip in a verb; names are left alone."""
+        if len(word) < 5 or word in self._things or stem(word) in self._vocabulary:
+            return word
+        near = difflib.get_close_matches(word, self._verbs, n=1, cutoff=0.8)
+        return near[0] if near else word
+
+    def _is_unlisted(self, word: str) -> bool:
+        return (
+            len(word) > 1
+            and word not in self._things
+            and stem(word) not in self._vocabulary
+            and unlisted(word) is not None
+        )
+
+    # -- choosing ----------------------------------------------------------------------------------
+
+    def _rank(self, seen: _Request) -> list[tuple[str, float]]:
+        scores = self._index.scores(seen.words)
+        ranked = [(name, self._weighed(name, score, seen)) for name, score in scores.items()]
+        return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
+
+    def _weighed(self, name: str, score: float, seen: _Request) -> float:
+        runbook = self._runbooks[name]
+        words = {stem(word) for word in seen.words}
+        # A word that fewer runbooks use says more; several together make it nearly sure.
+        doubt = 1.0
+        for verb in {stem(verb) for verb in runbook.verbs} & words:
+            doubt *= 1.0 - CUE / self._used[verb]
+        weight = 1.0
+        if runbook.needs and not seen.things and not seen.unlisted:
+            weight *= 0.6
+        if seen.things and not runbook.needs:
+            weight *= 0.4
+        # One unlisted word may be the software that a runbook needs; more are things it knows nothing of.
+        spare = 1 if runbook.needs and not seen.things else 0
+        weight *= 0.7 ** max(0, len(seen.unlisted) - spare)
+        return weight * (0.5 * score + 0.5 * (1.0 - doubt))
+
+    def _choose(self, ranking: Sequence[tuple[str, float]], given: Answers) -> tuple[Runbook | None, float]:
+        best = ranking[0][1] if ranking else 0.0
+        second = ranking[1][1] if len(ranking) > 1 else 0.0
+        # A runner-up as good as the winner means that the request did not tell them apart.
+        margin = (best - second) / best if best else 0.0
+        confidence = round(min(1.0, best * (0.7 + 0.3 * min(1.0, margin / 0.3))), 3)
+        if given.runbook is not None:
+            if given.runbook not in self._runbooks:
+                raise AnswerError(f"There is no runbook {given.runbook!r}")
+            return self._runbooks[given.runbook], confidence
+        if confidence < SURE:
+            return None, confidence
+        return self._runbooks[ranking[0][0]], confidence
+
+    def _alternative(self, name: str, score: float) -> Alternative:
+        runbook = self._runbooks[name]
+        return Alternative(name, runbook.title, runbook.summary, min(1.0, score))
+
+    @staticmethod
+    def _unsure(confidence: float, alternatives: tuple[Alternative, ...]) -> Plan:
+        nearest = ", ".join(each.title.lower() for each in alternatives)
+        reason = f"No runbook clearly does this. Nearest: {nearest}."
+        if confidence < HOPELESS:
+            return Plan("refused", confidence=confidence, alternatives=alternatives, reason=reason)
+        question = Question("runbook", "What shall be done?", tuple(each.runbook for each in alternatives))
+        return Plan(
+            "needs_answer",
+            confidence=confidence,
+            alternatives=alternatives,
+            questions=(question,),
+            reason=reason,
+        )
+
+    # -- slots -------------------------------------------------------------------------------------
+
+    def _parameters(
+        self, runbook: Runbook, seen: _Request, given: Answers
+    ) -> tuple[dict[str, Any], list[Question]]:
+        strange = sorted(set(given.parameters) - set(runbook.parameters) - {"when"})
+        if strange:
+            raise AnswerError(f"{runbook.title} has no parameter {strange[0]!r}")
+        values: dict[str, Any] = {}
+        questions: list[Question] = []
+        for slot, spec in runbook.slots.items():
+            if slot in given.parameters:
+                found: Any = given.parameters[slot]
+                if found == "" and not runbook.parameters[slot].get("required", True):
+                    continue
+                wrong = Question(slot, f"{found!r} is not a valid {slot} name. {spec.get('ask', '')}".strip())
+                question = None if runbook.accepts(slot, found) else wrong
+            elif spec["kind"] == "service_of":
+                found, question = self._service_of(values.get(spec["of"])), None
+            else:
+                found, question = self._software(spec, slot, seen)
+            if question:
+                questions.append(question)
+            elif found is not None:
+                values[slot] = found
+        values |= {name: v for name, v in given.parameters.items() if name not in values and name != "when"}
+        return values, questions
+
+    def _software(
+        self, spec: Mapping[str, str], slot: str, seen: _Request
+    ) -> tuple[str | None, Question | None]:
+        things = list(seen.things)
+        if not things:
+            things = [thing for thing in map(unlisted, seen.unlisted) if thing]
+        kind = spec["kind"]
+        named = [thing.package if kind == "package" or not thing.known else thing.service for thing in things]
+        choices = tuple(dict.fromkeys(name for name in named if name))
+        # A word that no dictionary lists may be anything ("patch day"): only its place makes it a name.
+        if len(things) == 1 and choices and (things[0].known or things[0].said in seen.named):
+            return choices[0], None
+        text = spec["ask"]
+        if things and not choices:
+            text = f"{things[0].said} has no service of its own. {text}"
+        return None, Question(slot, text, choices)
+
+    def _service_of(self, package: object) -> str | None:
+        found = self._things.find([str(package)]) if package else []
+        return found[0].service if found else None
+
+    @staticmethod
+    def _where(seen: _Request, names: Names, given: Answers) -> tuple[str, list[Question]]:
+        resolved = Resolved(query=given.targets) if given.targets else names.resolve(seen.phrases)
+        return resolved.query, [resolved.question] if resolved.question else []
+
+    @staticmethod
+    def _when(request: str, given: Answers) -> list[Question]:
+        found = _LATER.search(request.lower())
+        if not found or given.parameters.get("when") == "now":
+            return []
+        text = f'"{found.group(0)}": a sentence cannot set a time. Start it now, once it is approved?'
+        return [Question("when", text, ("now",))]

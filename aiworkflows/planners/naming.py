@@ -1,0 +1,184 @@
+"""From words for machines to a target query, by the names the inventory really has. Never a guess."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiworkflows.planners.contract import InventoryView, Question
+from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase
+
+_ENDING: Final = re.compile(r"\s+(servers?|hosts?|box|boxes|machines?)$")
+_SPACES: Final = re.compile(r"[\s_-]+")
+# What people call an environment, whatever the inventory calls it.
+ENVIRONMENTS: Final = (
+    frozenset({"prod", "production", "live", "prd"}),
+    frozenset({"staging", "stage", "stg", "preprod"}),
+    frozenset({"dev", "development"}),
+    frozenset({"test", "testing", "qa"}),
+)
+# "test nginx" and "go live" are no places; these are, wherever they stand.
+_PLAIN_ENVIRONMENTS: Final = frozenset({"prod", "production", "staging", "preprod"})
+_SAY_NOTHING: Final = FILLERS | MACHINES | EVERY | {"&", "everywhere", "everything"}
+LONGEST_NAME: Final = 6
+MOST_CHOICES: Final = 8
+
+
+def key(name: str) -> str:
+    """Make names alike that people take for the same: "Web-Servers", "web_servers" and "web" are "web"."""
+    plain = _SPACES.sub(" ", name.strip().lower())
+    return _ENDING.sub("", plain)
+
+
+def term(field: str, name: str) -> str:
+    """Write one term of a target query."""
+    # Quoted whenever a plain word could be read as something else.
+    plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)
+    return f"{field}:{name}" if plain else f'{field}:"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A target query, or the question that has to be answered first."""
+
+    query: str = ""
+    question: Question | None = None
+
+
+class Names:
+    """The inventory, looked up by what people say."""
+
+    def __init__(self, inventory: InventoryView) -> None:
+        self._inventory = inventory
+        self._targets = {name.lower(): name for name in inventory.targets}
+        self._groups = _by_key(inventory.groups)
+        self._tags = _by_key(inventory.tags)
+
+    def resolve(self, phrases: Sequence[Phrase]) -> Resolved:
+        """Turn all phrases of a request into one target query."""
+        found: list[str] = []
+        everything = False
+        for phrase in phrases:
+            terms, every, question = self._phrase(phrase)
+            if question:
+                return Resolved(question=question)
+            everything = everything or every
+            found += [f"-{each}" for each in terms] if phrase.negated else terms
+        terms = list(dict.fromkeys(found))
+        wanted = [each for each in terms if not each.startswith("-")]
+        for field in ("group:", "name:", "env:", "os:"):
+            same = [each for each in wanted if each.startswith(field)]
+            if len(same) > 1:
+                text = "One run covers one set of targets, and no target is in all of these. Which one?"
+                return Resolved(question=Question("targets", text, tuple(same)))
+        if wanted:
+            return Resolved(query=" ".join(terms))
+        if everything:
+            return Resolved(query=" ".join(["all", *terms]))
+        return Resolved(question=Question("targets", "On which targets?", self._some()))
+
+    def is_place(self, word: str) -> bool:
+        """Is this word by itself a target's name, or an environment's that is no ordinary word?"""
+        return word in self._targets or (word in _PLAIN_ENVIRONMENTS and bool(self._lookup([word])))
+
+    def settle(self, phrase: Phrase) -> tuple[Phrase | None, tuple[str, ...]]:
+        """Give what of a phrase tells where (None: nothing), and the words that do not."""
+        if phrase.kind == "strong":
+            return phrase, ()
+        if phrase.kind == "weak":
+            place = phrase.of_machines or self._begins_with_a_name(phrase.words)
+            return (phrase, ()) if place else (None, phrase.words)
+        words = phrase.words
+        if words[0] in EVERY or words[0] == "everywhere":
+            return phrase, ()
+        for start in range(len(words) - 1):
+            if self._lookup(words[start:]) or self._lookup(words[start:-1]):
+                return Phrase(words[start:], "bare"), words[:start]
+        # "the frontend servers": machines that nobody knows; without an article it was no name at all.
+        return (phrase, ()) if words[0] in ARTICLES and len(words) > 2 else (None, words[:-1])
+
+    def _begins_with_a_name(self, words: Sequence[str]) -> bool:
+        said = [word for word in words if word not in ARTICLES]
+        return bool(self._longest(said, 0)[1]) if said else False
+
+    def _phrase(self, phrase: Phrase) -> tuple[list[str], bool, Question | None]:
+        words = phrase.words
+        terms: list[str] = []
+        unknown: list[str] = []
+        every = "everywhere" in words
+        at = 0
+        while at < len(words):
+            size, choices = self._longest(words, at)
+            if len(choices) > 1:
+                said = " ".join(words[at : at + size])
+                text = f'"{said}" can mean several things. Which one?'
+                return [], False, Question("targets", text, tuple(choices))
+            if choices:
+                terms += choices
+            else:
+                every = every or words[at] in EVERY
+                if words[at] not in _SAY_NOTHING:
+                    unknown.append(words[at])
+            at += max(1, size)
+        if unknown:
+            return [], False, self._unknown(unknown)
+        return terms, every and not terms, None
+
+    def _longest(self, words: Sequence[str], at: int) -> tuple[int, list[str]]:
+        for size in range(min(LONGEST_NAME, len(words) - at), 0, -1):
+            choices = self._lookup(words[at : at + size])
+            if choices:
+                return size, choices
+        return 0, []
+
+    def _lookup(self, words: Sequence[str]) -> list[str]:
+        """Everything these words name: groups, or else tags; and a target, an environment or a platform."""
+        said = " ".join(words)
+        if said in MACHINES or said in FILLERS or said in EVERY:
+            return []
+        wanted = key(said)
+        named = [term("group", name) for name in self._groups.get(wanted, ())]
+        if not named:
+            named = [term("tag", name) for name in self._tags.get(wanted, ())]
+        if said in self._targets:
+            named.append(term("name", self._targets[said]))
+        named += [
+            term("env", name) for name in self._inventory.environments if _same_environment(name, wanted)
+        ]
+        named += [
+            term("os", name) for name in PLATFORMS if name == wanted and name in self._inventory.platforms
+        ]
+        return named
+
+    def _unknown(self, unknown: Sequence[str]) -> Question:
+        missing = " ".join(unknown)
+        text = f'Nothing in the inventory is called "{missing}". Which targets are meant?'
+        return Question("targets", text, self._near(missing) or self._some())
+
+    def _near(self, said: str) -> tuple[str, ...]:
+        named = {key(name): term("tag", name) for name in self._inventory.tags}
+        named |= {name: term("name", original) for name, original in self._targets.items()}
+        named |= {key(name): term("group", name) for name in self._inventory.groups}
+        wanted = key(said)
+        near = difflib.get_close_matches(wanted, named, n=MOST_CHOICES, cutoff=0.6)
+        inside = [
+            name for name in named if len(wanted) > 2 and (wanted in name.split() or name in wanted.split())
+        ]
+        return tuple(named[name] for name in dict.fromkeys([*near, *inside]))[:MOST_CHOICES]
+
+    def _some(self) -> tuple[str, ...]:
+        return tuple(term("group", name) for name in sorted(self._inventory.groups)[:MOST_CHOICES])
+
+
+def _by_key(names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(key(name), []).append(name)
+    return found
+
+
+def _same_environment(name: str, wanted: str) -> bool:
+    if name.lower() == wanted:
+        return True
+    return any(name.lower() in words and wanted in words for words in ENVIRONMENTS)

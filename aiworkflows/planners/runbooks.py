@@ -1,0 +1,72 @@
+"""The catalogue: one YAML file a runbook, a workflow definition and what a planner needs to find it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+CATALOGUE: Final = Path(__file__).parent.parent / "catalogue"
+FEWEST_EXAMPLES: Final = 10
+
+
+class RunbookError(ValueError):
+    """A runbook's file is wrong; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """A catalogue workflow with example requests, usable without a model."""
+
+    name: str
+    title: str
+    examples: tuple[str, ...]
+    verbs: frozenset[str]
+    needs: frozenset[str]
+    slots: Mapping[str, Mapping[str, str]]
+    definition: Mapping[str, Any]
+
+    @property
+    def summary(self) -> str:
+        return str(self.definition.get("summary", ""))
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        found: Mapping[str, Mapping[str, Any]] = self.definition.get("parameters", {})
+        return found
+
+    def accepts(self, parameter: str, value: object) -> bool:
+        """Would the workflow take this text for this parameter, as far as its pattern says?"""
+        pattern = self.parameters[parameter].get("pattern")
+        return isinstance(value, str) and (pattern is None or re.search(pattern, value) is not None)
+
+
+def load_runbook(path: Path) -> Runbook:
+    """Read one runbook; RunbookError when a part is missing."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        runbook = Runbook(
+            name=data["workflow"]["name"],
+            title=data["title"],
+            examples=tuple(data["examples"]),
+            verbs=frozenset(data["verbs"]),
+            needs=frozenset(data.get("needs", ())),
+            slots=data["slots"],
+            definition=data["workflow"],
+        )
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise RunbookError(f"{path.name}: {type(error).__name__}: {error}") from error
+    if runbook.name != path.stem:
+        raise RunbookError(f"{path.name}: the workflow is called {runbook.name}")
+    if len(set(runbook.examples)) < FEWEST_EXAMPLES:
+        raise RunbookError(f"{path.name}: needs {FEWEST_EXAMPLES} different examples")
+    if not set(runbook.slots) <= set(runbook.parameters):
+        raise RunbookError(f"{path.name}: a slot is no parameter of the workflow")
+    return runbook
+
+
+def load_runbooks(folder: Path = CATALOGUE) -> dict[str, Runbook]:
+    """Read every runbook of a folder, by name."""
+    return {path.stem: load_runbook(path) for path in sorted(folder.glob("*.yaml"))}
