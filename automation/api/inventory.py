@@ -97,7 +97,6 @@ class Inventory(
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
     mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
     mixins.DestroyModelMixin,
     ApiViewSet,
 ):
@@ -105,6 +104,15 @@ class Inventory(
 
     http_method_names: ClassVar[list[str]] = ["get", "head", "post", "patch", "delete"]
     scopes = SCOPES
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        self.perform_update(serializer)
+        return Response(serializer.data)
+
+    def perform_update(self, serializer: Any) -> None:
+        serializer.save()
 
 
 class TargetViews(Inventory):

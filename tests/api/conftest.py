@@ -23,8 +23,8 @@ READ_UPTIME = {
 TOUCH = {
     "name": "touch-file",
     "summary": "Make a file",
-    "parameters": {"path": {"type": "string"}},
-    "steps": [{"name": "touch", "effect": "change", "run": {"bash": 'touch "$path"'}}],
+    "parameters": {"file": {"type": "string"}},
+    "steps": [{"name": "touch", "effect": "change", "run": {"bash": 'touch "$file"'}}],
 }
 HOST_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIJ8mJ0tZJ9p1jZ2nW8c2Gm0hJwXl8QvN0gXoY3n0bS1p"
 OTHER_HOST_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIJ8mJ0tZJ9p1jZ2nW8c2Gm0hJwXl8QvN0gXoY3n0bS1q"
@@ -100,7 +100,7 @@ def submit_as(web: list[Target]) -> Callable[..., JobRun]:
     """A run by API, as its row."""
 
     def submit(client: APIClient, **body: Any) -> JobRun:
-        asked = {"definition": TOUCH, "targets": "group:web", "parameters": {"path": "/tmp/x"}} | body
+        asked = {"definition": TOUCH, "targets": "group:web", "parameters": {"file": "/tmp/x"}} | body
         answer = client.post("/api/v1/runs/", asked)
         assert answer.status_code == 201, answer.content
         return JobRun.objects.get(pk=answer.json()["id"])

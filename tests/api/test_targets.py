@@ -20,7 +20,9 @@ def admin(clients: dict[str, APIClient]) -> APIClient:
 
 def test_a_target_is_made_changed_in_part_and_deleted(admin: APIClient) -> None:
     Group.objects.create(name="web")
-    made = admin.post(URL, {"name": "web1", "address": "10.0.0.1", "groups": ["web"], "tags": ["b", "a", "a"]})
+    made = admin.post(
+        URL, {"name": "web1", "address": "10.0.0.1", "groups": ["web"], "tags": ["b", "a", "a"]}
+    )
     assert made.status_code == 201, made.content
     here = f"{URL}{made.json()['id']}/"
     changed = admin.patch(here, {"environment": "prod", "variables": {"package": "nginx"}}).json()
@@ -30,7 +32,9 @@ def test_a_target_is_made_changed_in_part_and_deleted(admin: APIClient) -> None:
     assert not Target.objects.exists()
 
 
-def test_a_query_chooses_targets(admin: APIClient, web: list[Target], make_target: Callable[..., Target]) -> None:
+def test_a_query_chooses_targets(
+    admin: APIClient, web: list[Target], make_target: Callable[..., Target]
+) -> None:
     make_target("db1", environment="prod")
     found = admin.get(URL, {"q": "env:prod -name:web2"}).json()["results"]
     assert [target["name"] for target in found] == ["db1", "web1", "web3"]
@@ -119,7 +123,9 @@ def test_a_list_costs_the_same_however_long_it_is(
         assert len(admin.get(URL).json()["results"]) == 30
 
 
-def test_pages_are_bounded_and_lead_to_each_other(admin: APIClient, make_target: Callable[..., Target]) -> None:
+def test_pages_are_bounded_and_lead_to_each_other(
+    admin: APIClient, make_target: Callable[..., Target]
+) -> None:
     for n in range(5):
         make_target(f"t{n}")
     first = admin.get(URL, {"limit": "3"}).json()
@@ -130,7 +136,9 @@ def test_pages_are_bounded_and_lead_to_each_other(admin: APIClient, make_target:
     assert admin.get(URL, {"limit": "200"}).status_code == 200
 
 
-@pytest.mark.parametrize("key", ["ordering", "credential__password__startswith", "fields", "depth", "expand", "Q"])
+@pytest.mark.parametrize(
+    "key", ["ordering", "credential__password__startswith", "fields", "depth", "expand", "Q"]
+)
 def test_a_query_parameter_nobody_declared_is_refused(admin: APIClient, key: str) -> None:
     answer = admin.get(URL, {key: "x"})
     assert (answer.status_code, answer.json()["code"]) == (400, "query.invalid")

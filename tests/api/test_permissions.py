@@ -1,0 +1,171 @@
+"""Every route, every method, everybody: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, get_resolver
+from rest_framework.test import APIClient
+
+from automation.models import Group, HostKey, JobRun, Target
+from automation.models.access import ROLES, SCOPES
+from automation.models.workflows import Workflow
+from credentials.models import Credential
+from credentials.secret import Secret
+from tests.api.conftest import HOST_KEY, READ_UPTIME
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# The scope each route needs; 405 where it does not do that. A route that is not here fails the build.
+TABLE: dict[str, dict[str, str]] = {
+    "targets/": {"GET": "inventory:read", "POST": "inventory:write"},
+    "targets/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
+    "groups/": {"GET": "inventory:read", "POST": "inventory:write"},
+    "groups/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
+    "credentials/": {"GET": "inventory:read", "POST": "credentials:write"},
+    "credentials/<pk>/": {
+        "GET": "inventory:read",
+        "PATCH": "credentials:write",
+        "DELETE": "credentials:write",
+    },
+    "host-keys/": {"GET": "inventory:read", "POST": "inventory:write"},
+    "host-keys/<pk>/": {"GET": "inventory:read"},
+    "host-keys/<pk>/trust/": {"POST": "inventory:write"},
+    "host-keys/<pk>/revoke/": {"POST": "inventory:write"},
+    "workflows/": {"GET": "runs:read", "POST": "runs:submit"},
+    "workflows/<name>/": {"GET": "runs:read"},
+    "workflows/<name>/versions/": {"GET": "runs:read"},
+    "runs/": {"GET": "runs:read", "POST": "runs:submit"},
+    "runs/<pk>/": {"GET": "runs:read"},
+    "runs/<pk>/plan/": {"GET": "runs:read"},
+    "runs/<pk>/results/": {"GET": "runs:read"},
+    "runs/<pk>/events/": {"GET": "runs:read"},
+    "runs/<pk>/output/": {"GET": "runs:read"},
+    "runs/<pk>/start/": {"POST": "runs:submit"},
+    "runs/<pk>/approve/": {"POST": "runs:approve"},
+    "runs/<pk>/reject/": {"POST": "runs:approve"},
+    "runs/<pk>/cancel/": {"POST": "runs:control"},
+}
+# What needs a person beside the scope.
+PERSONS_ONLY = {"host-keys/<pk>/trust/", "host-keys/<pk>/revoke/", "workflows/"}
+HELD: dict[str, frozenset[str]] = {
+    **{role: frozenset(scopes) for role, scopes in ROLES.items()},
+    "mallory": frozenset(),
+    "ai": SCOPES - {"admin", "runs:approve"},
+}
+
+
+def api_routes() -> Iterator[tuple[str, URLPattern]]:
+    """Every pattern under /api/v1/ of the automation API, as `runs/<pk>/`."""
+    for entry in get_resolver("automation.api.urls").url_patterns:
+        assert isinstance(entry, URLPattern)
+        text = str(entry.pattern).removeprefix("^").removesuffix(r"\Z").removesuffix("$")
+        for key in ("pk", "name"):
+            start = text.find(f"(?P<{key}>")
+            if start >= 0:
+                text = text[:start] + f"<{key}>" + text[text.index(")", start) + 1 :]
+        yield text, entry
+
+
+def test_every_route_declares_the_scope_of_every_method_it_serves() -> None:
+    routes = list(api_routes())
+    assert routes
+    for text, entry in routes:
+        callback: Any = entry.callback
+        scopes = callback.initkwargs.get("scopes", callback.cls.scopes)
+        for method in callback.actions:
+            if method != "head":
+                assert scopes.get(method.upper()) in SCOPES, f"{method} {text} declares no scope"
+
+
+def test_the_table_knows_every_route_and_no_other() -> None:
+    served = {
+        text: {method.upper() for method in entry.callback.actions if method != "head"}  # type: ignore[attr-defined]
+        for text, entry in api_routes()
+    }
+    assert served == {text: set(methods) for text, methods in TABLE.items()}
+
+
+@pytest.fixture
+def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient]) -> dict[str, str]:
+    """A row for every kind of path."""
+    credential = Credential(name="ops", kind="password", username="ops")
+    credential.set_secrets(password=Secret("hunter2hunter2"))
+    target = Target.objects.get(name="web1")
+    key = HostKey.objects.saw(target, "ssh-ed25519", HOST_KEY, HostKey.State.PENDING)
+    Workflow.objects.publish(READ_UPTIME, text="", author=None)
+    run = submit_as(clients["operator"])
+    return {
+        "targets": str(target.pk),
+        "groups": str(Group.objects.get().pk),
+        "credentials": str(credential.pk),
+        "host-keys": str(key.pk),
+        "workflows": "uptime",
+        "runs": str(run.pk),
+    }
+
+
+def expected(who: str, route: str, method: str) -> set[int] | None:
+    """The statuses that are right; None for anything but a refusal to let in."""
+    if who in ("anonymous", "revoked", "expired"):
+        return {401}
+    scope = TABLE[route].get(method)
+    if scope is None:
+        return {405}
+    if scope not in HELD[who]:
+        return {403}
+    if who == "ai" and route in PERSONS_ONLY and method == "POST":
+        return {403}
+    return None
+
+
+@pytest.mark.parametrize("route", sorted(TABLE))
+def test_who_may_do_what(route: str, clients: dict[str, APIClient], one_of_each: dict[str, str]) -> None:
+    path = "/api/v1/" + route.replace("<pk>", one_of_each[route.split("/")[0]]).replace("<name>", "uptime")
+    for who, client in clients.items():
+        # Deleting comes last, so that those who may do it leave something for the others.
+        for method in METHODS[:-1]:
+            status = client.generic(method, path, b"{}", content_type="application/json").status_code
+            right = expected(who, route, method)
+            assert (status in right) if right else (status not in (401, 403, 405)), f"{who} {method} {route}"
+    for who, client in clients.items():
+        right = expected(who, route, "DELETE")
+        if right:
+            assert client.delete(path).status_code in right, f"{who} DELETE {route}"
+
+
+@pytest.mark.parametrize("route", sorted(route for route in TABLE if "<" in route))
+def test_what_is_not_there_is_told_like_what_is_hidden(
+    route: str, clients: dict[str, APIClient], web: Any
+) -> None:
+    path = "/api/v1/" + route.replace("<pk>", "999999").replace("<name>", "nothing")
+    for method in TABLE[route]:
+        body = b'{"plan_hash": "x"}' if route.endswith(("start/", "approve/", "reject/")) else b"{}"
+        assert (
+            clients["admin"].generic(method, path, body, content_type="application/json").status_code == 404
+        )
+
+
+def test_reading_changes_nothing(clients: dict[str, APIClient], one_of_each: dict[str, str]) -> None:
+    def everything() -> list[Any]:
+        models = (Target, Group, Credential, HostKey, Workflow, JobRun)
+        return [list(model._default_manager.order_by("pk").values()) for model in models]
+
+    before = str(everything())
+    for route, methods in TABLE.items():
+        if "GET" in methods:
+            path = "/api/v1/" + route.replace("<pk>", one_of_each[route.split("/")[0]]).replace(
+                "<name>", "uptime"
+            )
+            clients["admin"].get(path)
+    assert str(everything()) == before
+
+
+def test_a_view_without_a_scope_is_closed(
+    clients: dict[str, APIClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from automation.api.inventory import GroupViews
+
+    monkeypatch.setattr(GroupViews, "scopes", {})
+    assert clients["admin"].get("/api/v1/groups/").status_code == 403
