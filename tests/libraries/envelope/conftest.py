@@ -26,9 +26,7 @@ def path_with_shell(folder: Path, shell: str) -> str:
     (folder / "sh").symlink_to(shell)
     if not shell.endswith("busybox"):
         return f"{folder}:/usr/bin:/bin"
-    for applet in subprocess.run(
-        ["busybox", "--list"], capture_output=True, text=True, check=True
-    ).stdout.split():
+    for applet in subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout.split():
         if applet not in ("sh", "bash"):
             (folder / applet).symlink_to(shell)
     (folder / "bash").symlink_to("/usr/bin/bash")

@@ -160,9 +160,7 @@ class Cutter:
 
 @pytest.mark.parametrize("after", [1, 700, 3000])
 def test_a_script_outlives_its_connection_and_is_read_on_without_a_gap(any_login: Login, after: int) -> None:
-    script = (
-        b"for i in $(seq 400); do echo out$i; echo err$i >&2; [ $((i % 40)) = 0 ] && sleep 0.02; done; exit 7"
-    )
+    script = b"for i in $(seq 400); do echo out$i; echo err$i >&2; [ $((i % 40)) = 0 ] && sleep 0.02; done; exit 7"
     order = any_login.order(script)
     cutter = Cutter(any_login, after=after)
     cutter.run(order)
@@ -225,9 +223,7 @@ def test_a_killed_keeper_is_a_lost_guard_and_the_script_is_named(login: Login, t
 def test_an_attempt_from_before_a_reboot_has_ended_with_it(login: Login) -> None:
     order = login.order(b"echo said")
     login.run(order)
-    record = next(login.directory(order.attempt).glob("exit.*")).rename(
-        login.directory(order.attempt) / "running"
-    )
+    record = next(login.directory(order.attempt).glob("exit.*")).rename(login.directory(order.attempt) / "running")
     record.write_text("1 1 another-boot.25\n")
     end, output = login.reclaim(order.attempt)
     assert isinstance(end, End) and (end.how, end.exit_code) == ("rebooted", None)
