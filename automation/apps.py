@@ -14,9 +14,9 @@ class AutomationConfig(AppConfig):
 def make_role_groups(sender: AppConfig, using: str, **kwargs: Any) -> None:
     """Roles are Django groups; every database has them from its first migration on."""
     # Models cannot be imported before the apps are loaded, and this module is imported to load one.
-    from django.contrib.auth.models import Group  # noqa: PLC0415
+    from django.contrib.auth.models import Group
 
-    from automation.models.access import ROLES  # noqa: PLC0415
+    from automation.models.access import ROLES
 
     for name in ROLES:
         Group.objects.using(using).get_or_create(name=name)
