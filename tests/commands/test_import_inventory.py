@@ -55,7 +55,11 @@ def test_rows_become_targets_with_group_login_and_key(run: Run, inventory: Any) 
     assert target.trusted_keys() == [LINE]
     assert target.host_keys.get().decided_at is not None
     credential = Credential.objects.get()
-    assert (credential.name, credential.username, credential.kind) == ("ops (id_ed25519)", "ops", "private_key")
+    assert (credential.name, credential.username, credential.kind) == (
+        "ops (id_ed25519)",
+        "ops",
+        "private_key",
+    )
     assert target.credential == credential
 
 
