@@ -35,6 +35,8 @@ STARTING = 60.0
 # lines before the header (a sudo password that was not needed) are dropped; the script counts only if it
 # arrived whole, with the nonce behind it. It runs in a process group of its own, with nothing on its stdin,
 # without the variables used here. A watcher sees the end of our stdin, which is how it is told to stop.
+# The streams go through pipes because sshd's are sockets, on which `> /dev/stderr` fails; the records go the
+# same way, behind what the script wrote.
 _BOOTSTRAP = " ".join(
     f"""
 while IFS= read -r __l; do case $__l in "OPSPORTAL "*) break;; esac; done;
@@ -42,7 +44,9 @@ set -- $__l; __s=$(head -c "$3");
 case $__s in *"$2") ;; *) exit 125;; esac;
 for __d in /dev/shm "${{TMPDIR:-/tmp}}" "$HOME"; do __o=$__d/.opsportal-$2;
 ( umask 077; set -C; : >"$__o" ) 2>/dev/null && break; __o=/dev/null; done;
-exec 3<&0 4>&2 </dev/null;
+exec 3<&0 4>&1 5>&2 </dev/null;
+exec > >(exec cat >&4 3<&- 4>&- 5>&-) 2> >(exec cat >&5 3<&- 4>&- 5>&-) 5>&-;
+exec 4>&2;
 printf "\\036OPSPORTAL %s B\\n" "$2"; printf "\\036OPSPORTAL %s B\\n" "$2" >&4;
 set -m;
 ( set +m; __s=${{__s%"$2"}}; export OPSPORTAL_OUTPUT="$__o"; unset __l __d __o; set --; eval "$__s" )

@@ -27,18 +27,20 @@ from tests.libraries.sshd import Sshd
 
 @dataclass
 class Listener:
-    heard: dict[Stream, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
+    heard: dict[Stream, bytearray] = field(
+        default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()}
+    )
 
     def __call__(self, stream: Stream, data: bytes) -> None:
         self.heard[stream] += data
 
     @property
     def stdout(self) -> bytes:
-        return self.heard["stdout"]
+        return bytes(self.heard["stdout"])
 
     @property
     def stderr(self) -> bytes:
-        return self.heard["stderr"]
+        return bytes(self.heard["stderr"])
 
 
 @dataclass
@@ -142,6 +144,12 @@ def test_exit_exec_and_syntax_errors_end_the_script_not_the_proof(connection: SS
     assert run(connection, "kill -9 $BASHPID").exit_code == 137
 
 
+def test_streams_can_be_opened_by_name(connection: SSHConnection) -> None:
+    listener = Listener()
+    run(connection, "echo a > /dev/stdout; echo b > /dev/stderr; echo c; echo d >&2", listener)
+    assert (listener.stdout, listener.stderr) == (b"a\nc\n", b"b\nd\n")
+
+
 def test_something_left_in_the_background_does_not_hold_the_end_up(connection: SSHConnection) -> None:
     started = time.monotonic()
     assert run(connection, "sleep 5 & echo started").exit_code == 0
@@ -163,7 +171,8 @@ def test_a_script_that_takes_too_long_is_ended_with_all_it_started(connection: S
     end = run(connection, "sleep 61 & echo $!; sleep 62; echo no", listener, timeout=0.5)
     assert time.monotonic() - started < 4
     assert (end.how, end.exit_code, end.confirmed) == ("timed_out", 143, True)
-    assert run(connection, f"kill -0 {listener.stdout.decode().strip()}").exit_code == 1
+    gone = f"grep -qs '^State:.[^Z]' /proc/{listener.stdout.decode().strip()}/status || exit 9"
+    assert run(connection, f"for i in $(seq 30); do {gone}; sleep 0.1; done").exit_code == 9
 
 
 def test_a_script_that_ignores_the_request_is_killed(connection: SSHConnection) -> None:

@@ -30,13 +30,13 @@ def run(connection: SSHConnection, command: str) -> SSHChannel:
 
 
 def finish(channel: SSHChannel) -> tuple[bytes, bytes]:
-    out = err = b""
+    out, err = bytearray(), bytearray()
     while not channel.ended:
         assert channel.wait(deadline=after(20))
         out += channel.read("stdout")
         err += channel.read("stderr")
     channel.close()
-    return out, err
+    return bytes(out), bytes(err)
 
 
 def test_it_is_the_connection_and_channel_that_the_envelope_expects(connection: SSHConnection) -> None:
