@@ -152,8 +152,8 @@ def test_streams_can_be_opened_by_name(connection: SSHConnection) -> None:
 
 def test_something_left_in_the_background_does_not_hold_the_end_up(connection: SSHConnection) -> None:
     started = time.monotonic()
-    assert run(connection, "sleep 5 & echo started").exit_code == 0
-    assert time.monotonic() - started < 3
+    assert run(connection, "sleep 20 & echo started").exit_code == 0
+    assert time.monotonic() - started < 10
 
 
 def test_outputs_are_cut_at_64_kib_and_the_file_is_gone(connection: SSHConnection) -> None:
@@ -169,7 +169,7 @@ def test_a_script_that_takes_too_long_is_ended_with_all_it_started(connection: S
     listener = Listener()
     started = time.monotonic()
     end = run(connection, "sleep 61 & echo $!; sleep 62; echo no", listener, timeout=0.5)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10
     assert (end.how, end.exit_code, end.confirmed) == ("timed_out", 143, True)
     gone = f"grep -qs '^State:.[^Z]' /proc/{listener.stdout.decode().strip()}/status || exit 9"
     assert run(connection, f"for i in $(seq 30); do {gone}; sleep 0.1; done").exit_code == 9
@@ -185,7 +185,7 @@ def test_a_cancelled_script_ends_within_a_second(connection: SSHConnection) -> N
     threading.Timer(0.4, stop.cancel).start()
     started = time.monotonic()
     end = run(connection, "sleep 60", control=stop)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     assert (end.how, end.confirmed) == ("cancelled", True)
 
 

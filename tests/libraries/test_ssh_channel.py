@@ -72,7 +72,7 @@ def test_sending_to_a_command_that_does_not_read_ends_at_the_deadline(connection
     started = time.monotonic()
     with pytest.raises(CommandTimeout):
         channel.send(b"x" * 20_000_000, deadline=after(0.5))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     channel.close()
     assert connection.alive
 
