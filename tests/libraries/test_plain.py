@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from automation.libraries.errors import (
     EndMissing,
     LibraryError,
 )
-from automation.libraries.plain import PlainEnd, run_plain
+from automation.libraries.framing import StreamReader
+from automation.libraries.plain import PlainEnd, command_line, run_plain
 from automation.libraries.ssh_connection import SSHConnection, connect
 from automation.libraries.types import Connection, Endpoint, Stream
 from credentials.secret import Secret
@@ -319,3 +321,22 @@ def test_a_wrong_sudo_password_is_named(connection: SSHConnection, sudo: Callabl
     sudo("reads")
     with pytest.raises(BecomeFailed, match="password"):
         run(connection, "echo mine", become=True, become_password=Secret("hunter2"))
+
+
+@pytest.mark.parametrize("login_shell", [["bash"], ["dash"], ["busybox", "sh"], ["tcsh"]], ids=" ".join)
+def test_any_login_shell_takes_the_command_line(login_shell: list[str]) -> None:
+    nonce = b"0123456789abcdef"
+    body = b"echo mine; echo $((1 + 1))"
+    with subprocess.Popen(
+        [*login_shell, "-c", command_line(become=False, with_password=False)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        shell.stdin.write(b"OPSPORTAL %s %d\n%s%s" % (nonce, len(body) + len(nonce), body, nonce))
+        shell.stdin.flush()  # and left open, as a running command's is
+        reader = StreamReader(nonce)
+        assert reader.feed(shell.stdout.read()) == b"mine\n2\n"
+        assert (reader.exit_code, reader.finished) == (0, True)
