@@ -66,13 +66,14 @@ ops_stop_all() {
     done
     ops_marked
     [ -n "$ops_left" ] && printf '%s\n' "$ops_left" >"$ops_dir/left"
-    ops_release_keeper
+    # Until it answers: a signal just before its `wait` is lost on it.
+    until [ -n "$ops_over" ] || [ ! -d "/proc/$ops_me" ]; do ops_release_keeper; done
 }
 
 # What got away, or a daemon that the script means to leave, may hold the pipes open for ever. The pumps have
 # long taken what the script wrote; so the keeper need not wait for their end.
 ops_release_keeper() {
-    ops_nap 0.25
+    ops_nap 0.2
     kill -USR1 "$ops_me"
 }
 
@@ -148,8 +149,8 @@ ops_record_end() {
     mv "$ops_dir/running" "$ops_dir/exit.$ops_code.$ops_how" && return 0
     # Somebody is stopping it: the end is true only when the watcher has seen that nothing is left.
     kill -USR1 "$ops_watcher"
-    # Its signal to us ends a wait, so one may not be enough.
-    wait "$ops_watcher" || wait "$ops_watcher"
+    # Looked at, not waited for: after its signal to us, a second `wait` never returns in some shells.
+    while ops_stat "$ops_watcher" && [ "$ops_state" != Z ]; do ops_nap 0.05; done
     for ops_line in "$ops_dir"/stopping.*; do
         mv "$ops_line" "$ops_dir/exit.$ops_code.${ops_line##*/stopping.}"
     done
