@@ -52,7 +52,10 @@ def test_a_spool_without_execution_will_do(tmp_path: Path) -> None:
 
 
 def test_the_spool_is_private_and_stays_the_same(tmp_path: Path) -> None:
-    first, second = make_login(tmp_path).probe, Login(LocalConnection(env={"HOME": str(tmp_path / "home")})).probe
+    first, second = (
+        make_login(tmp_path).probe,
+        Login(LocalConnection(env={"HOME": str(tmp_path / "home")})).probe,
+    )
     assert first.spool == str(tmp_path / "home/.opsportal/lab") and first.spool_id == second.spool_id
     assert (tmp_path / "home/.opsportal").stat().st_mode & 0o777 == 0o700
 
@@ -76,7 +79,11 @@ def test_a_target_without_bash_refuses_and_runs_nothing(tmp_path: Path) -> None:
 def test_a_login_that_is_no_shell_started_nothing(shell: str) -> None:
     with pytest.raises(ShellUnusable) as caught:
         probe(
-            LocalConnection(shell=(shell,)), become=False, installation="lab", spool=None, deadline=soon()
+            LocalConnection(login_shell=(shell,)),
+            become=False,
+            installation="lab",
+            spool=None,
+            deadline=soon(),
         )
     assert not caught.value.sent
 
@@ -101,14 +108,18 @@ def test_a_password_line_reaches_sudo_or_dies_before_the_guard(tmp_path: Path) -
 
 
 def test_become_runs_the_guard_behind_sudo_in_the_logins_locale(tmp_path: Path) -> None:
-    connection = fake_sudo(tmp_path / "bin", 'shift; exec env -i HOME="$HOME" PATH="$PATH" LC_ALL="$LC_ALL" "$@"')
+    connection = fake_sudo(
+        tmp_path / "bin", 'shift; exec env -i HOME="$HOME" PATH="$PATH" LC_ALL="$LC_ALL" "$@"'
+    )
     _, output = Login(connection, become=True).run(b'echo "locale=${LC_ALL-unset}"')
     assert output.stdout == b"locale=unset\n"
 
 
 def test_without_a_spool_a_script_is_bound_to_the_channel(tmp_path: Path) -> None:
     login = make_login(tmp_path)
-    login.probe = type(login.probe)(**{**{n: getattr(login.probe, n) for n in login.probe.__slots__}, "spool": None})
+    login.probe = type(login.probe)(
+        **{**{n: getattr(login.probe, n) for n in login.probe.__slots__}, "spool": None}
+    )
     end, output = login.run(b"echo out; echo err >&2; exit 3")
     assert end == End("ended", 3, {}, 4, 4, ()) and output.stdout == b"out\n"
     control = Control()
@@ -127,7 +138,7 @@ class SSHCommand(LocalConnection):
     """The ssh program as the way to a real sshd."""
 
     def __init__(self, argv: list[str], env: dict[str, str]) -> None:
-        super().__init__(shell=argv, env=env)
+        super().__init__(login_shell=argv, env=env)
 
 
 @pytest.fixture
@@ -152,7 +163,9 @@ def sshd(tmp_path: Path) -> Iterator[SSHCommand]:
 
 def test_through_a_real_sshd_a_script_outlives_its_connection(sshd: SSHCommand, tmp_path: Path) -> None:
     login = Login(sshd, spool=str(tmp_path / "spool"))
-    order = login.order(b"echo one; until [ -e %s ]; do sleep 0.05; done; echo two; exit 7" % bytes(tmp_path / "gate"))
+    order = login.order(
+        b"echo one; until [ -e %s ]; do sleep 0.05; done; echo two; exit 7" % bytes(tmp_path / "gate")
+    )
 
     def cut(_stream: str, _data: bytes) -> None:
         sshd.channels[-1].process.kill()
