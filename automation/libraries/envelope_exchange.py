@@ -1,7 +1,5 @@
 """One order on one channel: send everything, then turn the bytes that come back into the guard's answers."""
 
-# ruff: noqa: N818 - errors are named for what happened, as in errors.py
-
 from __future__ import annotations
 
 import re

@@ -142,7 +142,7 @@ class SSHCommand(LocalConnection):
 
 
 @pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[SSHCommand]:
+def ssh_program(tmp_path: Path) -> Iterator[SSHCommand]:
     """A real sshd on loopback, and a way to log in."""
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
@@ -161,18 +161,20 @@ def sshd(tmp_path: Path) -> Iterator[SSHCommand]:
     connection.close()
 
 
-def test_through_a_real_sshd_a_script_outlives_its_connection(sshd: SSHCommand, tmp_path: Path) -> None:
-    login = Login(sshd, spool=str(tmp_path / "spool"))
+def test_through_a_real_sshd_a_script_outlives_its_connection(
+    ssh_program: SSHCommand, tmp_path: Path
+) -> None:
+    login = Login(ssh_program, spool=str(tmp_path / "spool"))
     order = login.order(
         b"echo one; until [ -e %s ]; do sleep 0.05; done; echo two; exit 7" % bytes(tmp_path / "gate")
     )
 
     def cut(_stream: str, _data: bytes) -> None:
-        sshd.channels[-1].process.kill()
+        ssh_program.channels[-1].process.kill()
         raise KeyError("cut")
 
     with pytest.raises(KeyError):
-        run(sshd, order, on_started=lambda: None, on_output=cut, control=Control(), deadline=soon())
+        run(ssh_program, order, on_started=lambda: None, on_output=cut, control=Control(), deadline=soon())
     (tmp_path / "gate").touch()
     end, output = login.reclaim(order.attempt, offsets=(4, 0))
     assert isinstance(end, End) and (end.exit_code, output.stdout) == (7, b"two\n")
