@@ -62,7 +62,7 @@ ops_stop_all() {
     while ops_members && ops_clock && [ "$ops_now" -lt "$ops_until" ]; do ops_nap 0.1; done
     while ops_members; do
         kill -KILL $ops_found
-        ops_nap 0.05
+        ops_nap 0.1
     done
     ops_marked
     [ -n "$ops_left" ] && printf '%s\n' "$ops_left" >"$ops_dir/left"
@@ -143,7 +143,8 @@ ops_find_scope() {
 }
 
 ops_record_end() {
-    [ "$ops_code" = 125 ] && [ ! -e "$ops_dir/session" ] && ops_how=lost_guard || ops_how=ended
+    # Without this file the script's shell never came as far as the script: then its code means nothing.
+    [ -e "$ops_dir/session" ] && ops_how=ended || ops_how=lost_guard
     wait "$ops_out_pump"
     [ -n "$ops_released" ] || wait "$ops_err_pump"
     mv "$ops_dir/running" "$ops_dir/exit.$ops_code.$ops_how" && return 0

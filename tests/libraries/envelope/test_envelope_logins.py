@@ -134,6 +134,25 @@ def test_without_a_spool_a_script_is_bound_to_the_channel(tmp_path: Path) -> Non
     assert isinstance(stopped, End) and (stopped.how, stopped.exit_code) == ("cancelled", 143)
 
 
+def test_without_setsid_a_script_has_a_process_group_of_its_own(tmp_path: Path) -> None:
+    login = make_login(tmp_path, kind="busybox")
+    (tmp_path / "bin" / "setsid").unlink()
+    login = Login(login.connection)
+    assert login.probe.detach == "group"
+    end, output = login.run(b"echo mine; trap '' TERM; kill 0; exit 4")
+    assert isinstance(end, End) and (end.exit_code, output.stdout) == (4, b"mine\n")
+    end, _ = login.run(login.order(b"sleep 61 & sleep 62", timeout=1))
+    assert isinstance(end, End) and (end.how, end.exit_code, end.left) == ("timed_out", 143, ())
+
+
+def test_a_bash_that_ends_before_the_script_leaves_no_exit_code(tmp_path: Path) -> None:
+    login = make_login(tmp_path)
+    (tmp_path / "bin" / "bash").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "bin" / "bash").chmod(0o755)
+    end, _ = login.run(b"true")
+    assert isinstance(end, End) and (end.how, end.exit_code) == ("lost_guard", None)
+
+
 class SSHCommand(LocalConnection):
     """The ssh program as the way to a real sshd."""
 

@@ -25,9 +25,7 @@ def login(sshd: Sshd, tmp_path: Path) -> Iterator[Login]:
 
 def again(login: Login, sshd: Sshd) -> Login:
     """The same account over a new connection."""
-    return Login(
-        connect(sshd.endpoint(), sshd.credentials), spool=str(Path(login.probe.spool or "").parent)
-    )
+    return Login(connect(sshd.endpoint(), sshd.credentials), spool=str(Path(login.probe.spool or "").parent))
 
 
 def test_a_script_runs_and_all_it_said_comes_back(login: Login) -> None:
