@@ -148,9 +148,7 @@ def test_a_body_is_one_plain_json_object(clients: dict[str, APIClient], body: by
 
 
 def test_forms_are_not_read(clients: dict[str, APIClient]) -> None:
-    answer = clients["admin"].generic(
-        "POST", URL, b"name=x", content_type="application/x-www-form-urlencoded"
-    )
+    answer = clients["admin"].generic("POST", URL, "name=x", content_type="application/x-www-form-urlencoded")
     assert answer.status_code == 415
 
 
