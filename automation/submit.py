@@ -70,7 +70,10 @@ def submit(wanted: Submission) -> JobRun:
 
 
 def prepare(wanted: Submission) -> Prepared:
-    """Freeze and decide, only reading: planning for many targets keeps no writer waiting. Raises as `submit`."""
+    """Freeze and decide. Only reads: planning for many targets keeps no writer waiting.
+
+    Raises as `submit` does.
+    """
     policy = load_policy()
     plan = freeze(
         wanted.workflow,

@@ -20,6 +20,7 @@ from automation.api.run_answers import (
     leaf_answer,
     result_answer,
     run_detail,
+    run_submitted,
     run_summary,
 )
 from automation.api.run_events import events_answer
@@ -35,8 +36,7 @@ WHOSE_OUTPUT = ("target", "step", "body", "attempt", "stream", "offset", "limit"
 
 
 def _written(prepared: Prepared) -> dict[str, Any]:
-    run = write(prepared)
-    return run_summary(run, counts_of([run.pk])[run.pk])
+    return run_submitted(write(prepared))
 
 
 class RunViews(ApiViewSet):

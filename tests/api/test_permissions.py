@@ -46,9 +46,11 @@ TABLE: dict[str, dict[str, str]] = {
     "runs/<pk>/approve/": {"POST": "runs:approve"},
     "runs/<pk>/reject/": {"POST": "runs:approve"},
     "runs/<pk>/cancel/": {"POST": "runs:control"},
+    "tokens/": {"GET": "runs:read", "POST": "runs:read"},
+    "tokens/<pk>/": {"DELETE": "runs:read"},
 }
 # What needs a person beside the scope.
-PERSONS_ONLY = {"host-keys/<pk>/trust/", "host-keys/<pk>/revoke/", "workflows/"}
+PERSONS_ONLY = {"host-keys/<pk>/trust/", "host-keys/<pk>/revoke/", "workflows/", "tokens/"}
 HELD: dict[str, frozenset[str]] = {
     **{role: frozenset(scopes) for role, scopes in ROLES.items()},
     "mallory": frozenset(),
@@ -103,6 +105,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "host-keys": str(key.pk),
         "workflows": "uptime",
         "runs": str(run.pk),
+        "tokens": "1",
     }
 
 

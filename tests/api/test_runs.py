@@ -169,6 +169,7 @@ def test_runs_come_newest_first_and_are_chosen_by_status_and_workflow(
     chosen = operator.get(URL, {"workflow": "touch-file"}).json()["results"]
     assert [(run["id"], run["counts"]) for run in chosen] == [(first.pk, {"pending": 3})]
     assert operator.get(URL, {"status": "done"}).status_code == 400
+    assert "blast_radius" not in chosen[0]  # it names every target
 
 
 def test_the_list_costs_the_same_however_long_it_is(
