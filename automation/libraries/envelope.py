@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, get_args
 
-from automation.libraries.envelope_exchange import Exchange, SpoolUnusable, open_exchange
+from automation.libraries.envelope_exchange import Exchange, open_exchange
 from automation.libraries.envelope_frames import OUTPUTS_LIMIT, Record, parse_outputs
 from automation.libraries.envelope_upload import Header, Upload, build_upload
-from automation.libraries.errors import ConnectionLost
+from automation.libraries.errors import ConnectionLost, SpoolUnusable
 from automation.libraries.types import Connection, OnOutput, Stream
 from credentials.secret import Secret
 
