@@ -64,6 +64,9 @@ class Portal:
         HostKey.objects.saw(target, key_type, key, HostKey.State.PENDING).trust(by=self.person)
         return target
 
+    def target(self, name: str) -> Target:
+        return Target.objects.get(name=name)
+
     # runs
 
     def submit(self, workflow: str, *, targets: str = "os:linux", **wanted: Any) -> JobRun:
