@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("api/v1/", include("automation.api.urls")),
+    path("api/v1/", include("aiworkflows.api.urls")),
     path("admin/", admin.site.urls),
 ]
 handler400 = "opsportal.error_pages.bad_request"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
-from rest_framework import serializers
 
+from automation.addresses import check_username
 from automation.api.inventory import Inventory
 from automation.api.problems import Problem
 from automation.api.strict import SecretText, StrictModel
@@ -18,8 +16,12 @@ from credentials.sealed import DecryptionError
 from credentials.secret import Secret
 
 SECRETS = ("password", "private_key", "passphrase", "become_password")
-# What a shell or a tool could take for something else: an option, an expansion, the end of a line.
-USERNAME = re.compile(r"(?!-)[^\s\"'`$;&|<>()%\x00-\x1f\x7f]{1,256}")
+SCOPES = {
+    "GET": "inventory:read",
+    "POST": "credentials:write",
+    "PATCH": "credentials:write",
+    "DELETE": "credentials:write",
+}
 
 
 class CredentialSerializer(StrictModel):
@@ -56,10 +58,7 @@ class CredentialSerializer(StrictModel):
         return super().to_representation(instance) | {f"has_{name}": name in there for name in SECRETS}
 
     def validate_username(self, value: str) -> str:
-        if not USERNAME.fullmatch(value):
-            raise serializers.ValidationError(
-                "A user name never starts with - and holds no spaces, quotes or characters of a shell."
-            )
+        check_username(value)
         return value
 
     def create(self, validated_data: dict[str, Any]) -> Credential:
@@ -95,18 +94,13 @@ class CredentialViews(Inventory):
 
     serializer_class = CredentialSerializer
     page_order = ("name", "pk")
-    scopes = {
-        "GET": "inventory:read",
-        "POST": "credentials:write",
-        "PATCH": "credentials:write",
-        "DELETE": "credentials:write",
-    }
+    scopes = SCOPES
 
-    def get_queryset(self) -> QuerySet[Any]:
-        return self.visible(Credential.objects.all())  # type: ignore[no-any-return]
+    def get_queryset(self) -> Any:
+        return self.visible(Credential.objects.all())
 
     def perform_destroy(self, instance: Credential) -> None:
-        users = instance.targets.values_list("name", flat=True)[:5]  # type: ignore[attr-defined]
+        users = instance.targets.values_list("name", flat=True)[:5]
         if users:
             raise Problem(
                 f"Targets log in with this credential: {', '.join(users)}. Give them another one first.",
