@@ -12,7 +12,7 @@ import pytest
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.deadlines import Deadlines
 from automation.models import Attempt, JobRun
-from automation.workers import shard
+from automation.workers import reports, shard
 from tests.acceptance.envelope.conftest import NewHost
 from tests.acceptance.envelope.portal import Portal, until
 
@@ -164,3 +164,22 @@ def test_a_declared_reboot_succeeds_once_the_target_is_back_and_verified(
         assert (result.state, result.code, result.verified) == ("succeeded", "", True), (command, result.message)
         assert portal.outcome(run, step="after", target=name) == ("succeeded", ""), command
         assert len(portal.lines(name, "/var/tmp/effects")) == 1, command
+
+
+def test_a_declared_reboot_that_never_comes_is_a_failure(
+    portal: Portal, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "RECOVERY_SECONDS", 1.0)
+    run = portal.run(
+        "{name: c, steps: [{name: s, reboots: true, timeout: 3, run: {bash: 'echo x >> /var/tmp/effects'}}]}"
+    )
+    assert portal.outcome(run) == ("failed", "target.not_restarted")
+    assert portal.lines(host, "/var/tmp/effects") == ["x"]
+    assert portal.attempts(run) == [("run", "ended")]
+
+
+def test_a_reboot_that_nobody_declared_fails_the_step_and_says_what_ended_it(portal: Portal, host: str) -> None:
+    run = portal.run("{name: c, steps: [{name: s, become: true, run: {bash: 'systemctl reboot; sleep 60'}}]}")
+    code, message = portal.result(run).code, portal.result(run).message
+    # The end may still come through before the network goes.
+    assert (code, "restarted" in message or "SIGTERM" in message) in (("exit.nonzero", True), ("target.rebooted", True))
