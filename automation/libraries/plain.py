@@ -19,6 +19,8 @@ from automation.libraries.errors import (
     EndMissing,
     ExecTimeout,
     LibraryError,
+    ShellUnusable,
+    last_words,
 )
 from automation.libraries.framing import StreamReader
 from automation.libraries.types import Channel, Connection, Control, OnOutput, Stream
@@ -103,7 +105,8 @@ def run_plain(
     The script gets nothing on its stdin and appears in no argument list. It may take `timeout` seconds and
     write `output_limit` bytes in all; beyond either, or when `control` says so, its process group is ended
     and the result tells how. Raises, besides what opening a channel raises: `BecomePasswordRequired`,
-    `BecomeFailed`, `EndMissing`, `ConnectionLost`. Their `sent` is False when the script cannot have begun.
+    `BecomeFailed`, `ShellUnusable`, `EndMissing`, `ConnectionLost`. Their `sent` is False when the script
+    cannot have begun.
     """
     return _Run(
         payload=payload,
@@ -244,13 +247,16 @@ class _Run:
         status = channel.exit_status
         if status is None:
             return ConnectionLost("The connection ended before the script's end was known")
+        noise = self.readers["stderr"].noise + self.readers["stdout"].noise
         if self.become and not begun:
-            fault = _sudo_fault(self.readers["stderr"].noise + self.readers["stdout"].noise)
+            fault = _sudo_fault(noise)
             if fault is not None:
                 return fault
         if not begun:
-            hint = "The target has no bash" if status == 127 else "Something else answered for the shell"
-            return EndMissing(f"The script did not begin; the shell ended with {status}", cause_hint=hint)
+            hint = "The target has no bash" if status == 127 else last_words(noise)
+            return ShellUnusable(
+                f"The login's shell ended with status {status} and started nothing", cause_hint=hint
+            )
         return EndMissing(f"The shell ended with {status} before the script's end was known")
 
 

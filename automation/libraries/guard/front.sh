@@ -42,7 +42,7 @@ ops_pump() {
     ops_new 6 && dd bs=65536 count=256 <&6 >&4
 }
 
-# $1: how it ended, $2: exit code or -, $3: names left. The places of 5 and 6 are the bytes that were sent.
+# $1: how it ended, $2: exit code or -, $3: names left, $4: was the target restarted since it began? The places of 5 and 6 are the bytes that were sent.
 ops_end() {
     [ -s "$ops_dir/out" ] && cat <&5
     [ -s "$ops_dir/err" ] && cat <&6 >&4
@@ -51,17 +51,20 @@ ops_end() {
     read -r ops_line ops_err_end </proc/self/fdinfo/6
     ops_say OUTPUTS
     [ -s "$ops_dir/output" ] && dd bs=65537 count=1 <"$ops_dir/output"
-    ops_say "END $1 $2 $ops_out_end $ops_err_end ${3:--}"
+    ops_say "END $1 $2 $ops_out_end $ops_err_end ${3:--} $4"
 }
 
 ops_ended() {
     set -- "$ops_dir"/exit.*
     [ -e "$1" ] || return 1
+    ops_restarted=yes
+    # It is the file that said "running", under its last name.
+    read -r ops_rest ops_rest ops_when <"$1" && [ "$ops_when" = "$ops_boot" ] && ops_restarted=no
     ops_line=${1##*/exit.}
     ops_how=${ops_line#*.} ops_code=${ops_line%%.*} ops_left=
     [ -s "$ops_dir/left" ] && read -r ops_left <"$ops_dir/left"
     [ "$ops_how" = lost_guard ] && ops_code=-
-    ops_end "$ops_how" "$ops_code" "$ops_left"
+    ops_end "$ops_how" "$ops_code" "$ops_left" "$ops_restarted"
 }
 
 # Whoever keeps the attempt is named in the file that says "running" or "stopping". A pid alone may be
@@ -85,9 +88,9 @@ ops_look() {
     ops_ended && return 0
     if [ "$ops_when" = "$ops_boot" ]; then
         ops_marked
-        ops_end lost_guard - "$ops_left"
+        ops_end lost_guard - "$ops_left" no
     else
-        ops_end rebooted - ""
+        ops_end rebooted - "" yes
     fi
 }
 
