@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import F
 from django.utils import timezone
 
 from automation.models import QueueProbe, Shard, WorkerProcess
@@ -43,6 +44,15 @@ def fresh_clusters() -> set[str]:
     clock, now = lease_clock()
     fresh = WorkerProcess.objects.filter(clock=clock, seen__gt=now - FRESH_SECONDS)
     return set(fresh.values_list("cluster", flat=True))
+
+
+def execution_waits() -> bool:
+    """Whether an execution worker that became free would find something to do: a shard, or a probe."""
+    clock, now = lease_clock()
+    queued = Shard.objects.filter(state=Shard.State.QUEUED)
+    if queued.exists() or Shard.objects.lost(clock=clock, now=now).exists():
+        return True
+    return QueueProbe.objects.filter(cluster="execution", sent__gt=F("answered")).exists()
 
 
 def _probe_overdue(cluster: str) -> bool:
