@@ -51,7 +51,7 @@ def play(count: int, seed: int, data: Path) -> bool:
     # The settings read the keys that were just made, so nothing of Django could be imported before.
     from tests.acceptance.chaos.round import Round
 
-    remove_orphans(DEFAULT_BASE, sys.stderr.write)
+    remove_orphans(DEFAULT_BASE, _say)
     hosts = Hosts(Place(f"c{os.getpid() % 100_000}"))
     portal = Portal(data)
     try:
@@ -61,6 +61,10 @@ def play(count: int, seed: int, data: Path) -> bool:
     finally:
         portal.kill()
         hosts.down()
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
 
 
 def _use(data: Path) -> None:

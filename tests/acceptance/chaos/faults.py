@@ -40,6 +40,7 @@ HOST_FAULTS = {  # kind: (weight, seconds at least, seconds at most)
     "freeze": (5, 5, 15),
     "crash": (5, 0.5, 6),
 }
+RESTART_SECONDS = 8.0
 STOPPED_AT_MOST = 25.0  # longer than the supervisor's patience, so that some are killed and some wake up
 
 
@@ -160,7 +161,9 @@ class Injector:
         fault.healed = time.time()
 
     def _on_process(self, fault: Fault) -> None:
-        pids = self._choose(fault)
+        end = time.monotonic() + RESTART_SECONDS
+        while not (pids := self._choose(fault)) and time.monotonic() < end:
+            time.sleep(0.2)  # the fault before may have ended it
         fault.at = fault.healed = time.time()
         if not pids:
             fault.note = "(nobody there)"
