@@ -146,7 +146,9 @@ class Execution:
     def _in_the_way(self) -> bool:
         """All our targets wait for other runs, and those may need this very worker to get on."""
         now = time.monotonic()
-        if any(not work.done and (work.busy or work.attempt or work.changing) for work in self._works.values()):
+        if any(
+            not work.done and (work.busy or work.attempt or work.changing) for work in self._works.values()
+        ):
             self._moved_at = now
         return self._steering.waiting and now - self._moved_at > YIELD_SECONDS and execution_waits()
 
