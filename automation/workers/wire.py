@@ -30,6 +30,7 @@ from automation.workers.messages import (
     Refused,
     Started,
 )
+from credentials.secret import Secret
 
 # What the guard may need beyond the step's own time: grace, the last output, a slow network.
 MARGIN_SECONDS = 60.0
@@ -43,6 +44,10 @@ class Address:
     position: int
     endpoint: Endpoint
     credentials: Credentials = field(repr=False)
+
+    def become_password(self, *, become: bool) -> Secret | None:
+        """What sudo may be answered with, where a body needs sudo at all."""
+        return self.credentials.become_password if become else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Wire:
                     installation=installation,
                     spool=None,
                     deadline=time.monotonic() + PROBE_SECONDS,
+                    become_password=address.become_password(become=become),
                 )
             return Connected(address.position, found)
 
@@ -94,6 +100,7 @@ class Wire:
                 on_output=self._output(position, attempt),
                 control=errand.control,
                 deadline=time.monotonic() + errand.order.timeout + MARGIN_SECONDS,
+                become_password=errand.address.become_password(become=errand.order.become),
             )
             if isinstance(outcome, End):
                 return Ended(position, attempt, outcome)
@@ -110,6 +117,7 @@ class Wire:
                 connection,
                 order.payload,
                 become=order.become,
+                become_password=errand.address.become_password(become=order.become),
                 on_output=self._output(position, order.attempt),
                 control=errand.control,
                 timeout=order.timeout,
@@ -135,6 +143,7 @@ class Wire:
                 on_output=self._output(position, order.attempt),
                 control=errand.control,
                 deadline=time.monotonic() + order.timeout + MARGIN_SECONDS,
+                become_password=errand.address.become_password(become=order.become),
             )
             if isinstance(outcome, End):
                 return Ended(position, order.attempt, outcome)
