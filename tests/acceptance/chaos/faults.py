@@ -186,13 +186,15 @@ class Injector:
             self._in_background(wake)
 
     def _choose(self, fault: Fault) -> list[int]:
-        if fault.role == "all":
-            return self.portal.session(fault.subject)
-        parts = [p for p in self.portal.parts() if (p.cluster, p.role) == (fault.subject, fault.role)]
+        role = "main" if fault.role == "all" else fault.role
+        parts = [p for p in self.portal.parts() if (p.cluster, p.role) == (fault.subject, role)]
         # A worker that carries a shard has threads; two of three times it is the one to meet.
         busy: list[Part] = [part for part in parts if part.threads > 1]
         parts = busy if busy and fault.pick < 0.67 else parts
-        return [parts[int(fault.pick * 1000) % len(parts)].pid] if parts else []
+        if not parts:
+            return []
+        chosen = parts[int(fault.pick * 1000) % len(parts)].pid
+        return self.portal.session(chosen) if fault.role == "all" else [chosen]
 
     def _in_background(self, action: Callable[[], None]) -> None:
         thread = threading.Thread(target=action, daemon=True)

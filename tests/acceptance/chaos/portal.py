@@ -30,6 +30,7 @@ class Part:
     role: str
     cluster: str
     pid: int
+    session: int
     threads: int
 
 
@@ -45,7 +46,7 @@ class Portal:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self.process = subprocess.Popen(
-            [sys.executable, str(MANAGE), "up", "--port", str(self.port), "--data", str(self.data)],
+            [sys.executable, str(MANAGE), "up", *self._options()],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=self._said,
@@ -53,6 +54,9 @@ class Portal:
             env={**os.environ, "OPSPORTAL_DATA": str(self.data)},
         )
         self.wait_ready(60)
+
+    def _options(self) -> list[str]:
+        return ["--port", str(self.port), "--data", str(self.data), "--workers", "2"]
 
     def wait_ready(self, seconds: float) -> None:
         """Until `/readyz` says 200."""
@@ -112,9 +116,9 @@ class Portal:
                 found += _pool(table, cluster, sentinel)
         return found
 
-    def session(self, cluster: str) -> list[int]:
-        """Every process of one cluster."""
-        return [part.pid for part in self.parts() if part.cluster == cluster]
+    def session(self, main: int) -> list[int]:
+        """Every process of the cluster whose main process is `main`."""
+        return [part.pid for part in self.parts() if part.session == main]
 
     def left_behind(self) -> list[int]:
         """Living processes that were started for this installation, other than this one."""
@@ -139,7 +143,7 @@ def free_port() -> int:
 @dataclass(frozen=True, slots=True)
 class _Stat:
     parent: int
-    state: str
+    session: int
     threads: int
     began: int
 
@@ -154,7 +158,7 @@ def _processes() -> dict[int, _Stat]:
         except OSError:
             continue
         if fields[0] not in "ZX":
-            table[int(entry.name)] = _Stat(int(fields[1]), fields[0], int(fields[17]), int(fields[19]))
+            table[int(entry.name)] = _Stat(int(fields[1]), int(fields[3]), int(fields[17]), int(fields[19]))
     return table
 
 
@@ -172,7 +176,7 @@ def _pool(table: dict[int, _Stat], cluster: str, sentinel: int) -> Iterator[Part
 
 
 def _part(table: dict[int, _Stat], role: str, cluster: str, pid: int) -> Part:
-    return Part(role, cluster, pid, table[pid].threads)
+    return Part(role, cluster, pid, table[pid].session, table[pid].threads)
 
 
 def _command(pid: int) -> bytes:
