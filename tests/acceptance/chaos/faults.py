@@ -30,6 +30,8 @@ PROCESS_FAULTS = {  # kind: (weight, clusters, roles)
     "kill web": (3, ("web",), ("web",)),
     "stop web": (3, ("web",), ("web",)),
     "kill portal": (1, ("portal",), ("portal",)),
+    # Its supervisor stands still as well, so that somebody else takes over and then it wakes up.
+    "zombie worker": (5, ("execution",), ("worker",)),
 }
 HOST_FAULTS = {  # kind: (weight, seconds at least, seconds at most)
     "link-down": (6, 3, 20),
@@ -41,7 +43,10 @@ HOST_FAULTS = {  # kind: (weight, seconds at least, seconds at most)
     "crash": (5, 0.5, 6),
 }
 RESTART_SECONDS = 8.0
-STOPPED_AT_MOST = 25.0  # longer than the supervisor's patience, so that some are killed and some wake up
+# Some are longer than the supervisor's patience of 15 s, so that some are killed and some wake up; a zombie
+# sleeps longer than its lease of 20 s.
+STANDING_STILL = {"stop": (0.5, 25.0), "zombie": (22.0, 32.0)}
+ZOMBIE_SECONDS = 2.0  # of freedom before its supervisor looks
 
 
 @dataclass(slots=True)
@@ -78,7 +83,7 @@ def plan_faults(random: Random, count: int, targets: list[str]) -> list[Fault]:
             fault = Fault(number, pause, kind, random.choice(targets), random.uniform(least, most), pick)
         else:
             _, clusters, roles = PROCESS_FAULTS[kind]
-            seconds = random.uniform(0.5, STOPPED_AT_MOST) if kind.startswith("stop") else 0.0
+            seconds = random.uniform(*STANDING_STILL.get(kind.split()[0], (0.0, 0.0)))
             cluster, role = random.choice(clusters), random.choice(roles)
             fault = Fault(number, pause, kind, cluster, seconds, pick, role)
         planned.append(fault)
@@ -169,21 +174,24 @@ class Injector:
             fault.note = "(nobody there)"
             return
         fault.note = f"pid {', '.join(map(str, pids))}"
-        number = signal.SIGSTOP if fault.kind.startswith("stop") else signal.SIGKILL
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        if number == signal.SIGSTOP:
-            fault.note += f" for {fault.seconds:.1f} s"
+        if not fault.seconds:
+            _send(signal.SIGKILL, pids)
+            return
+        fault.note += f" for {fault.seconds:.1f} s"
+        supervisor = self.portal.process if fault.kind == "zombie worker" else None
+        if supervisor is not None:
+            _send(signal.SIGSTOP, [supervisor.pid])
+        _send(signal.SIGSTOP, pids)
 
-            def wake() -> None:
-                time.sleep(fault.seconds)
-                for pid in pids:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGCONT)
-                fault.healed = time.time()
+        def wake() -> None:
+            time.sleep(fault.seconds)
+            _send(signal.SIGCONT, pids)
+            if supervisor is not None:
+                time.sleep(ZOMBIE_SECONDS)
+                _send(signal.SIGCONT, [supervisor.pid])
+            fault.healed = time.time()
 
-            self._in_background(wake)
+        self._in_background(wake)
 
     def _choose(self, fault: Fault) -> list[int]:
         role = "main" if fault.role == "all" else fault.role
@@ -200,3 +208,9 @@ class Injector:
         thread = threading.Thread(target=action, daemon=True)
         thread.start()
         self._healing.append(thread)
+
+
+def _send(number: signal.Signals, pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
