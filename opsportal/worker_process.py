@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django.db import connections
 
+import automation.tasks  # noqa: F401  before the fork: every process runs the code this command began with
 from automation.workers.draining import DRAINING, SharedFlag
 from automation.workers.leases import worker_heartbeat
 from automation.workers.queue import offer_again
