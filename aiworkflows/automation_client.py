@@ -34,6 +34,7 @@ from aiworkflows.in_process import InProcessTransport, own_host
 
 LONG_POLL: Final = 20.0
 OUTAGE: Final = 120.0
+PAGE: Final = 200
 
 
 class AutomationClient:
@@ -248,18 +249,16 @@ class AutomationClient:
         where |= {"attempt": attempt} if attempt else {}
         # The run's number is read before the bytes: what grows in between is announced after it.
         signs = self._growth(run, where, self.status(run).last_seq) if follow else iter(())
-        offset = 0
-        while True:
-            piece, offset = self._piece(run, where, offset)
+        offset, complete, over = 0, False, False
+        while not complete:
+            piece, offset, complete = self._piece(run, where, offset)
             if piece:
                 yield piece
-            elif next(signs, None) is None:
-                break
-        if follow:
-            piece, offset = self._piece(run, where, offset)
-            while piece:
-                yield piece
-                piece, offset = self._piece(run, where, offset)
+            elif over:
+                return
+            elif not complete:
+                # One more look after the last sign: it may have come with the last bytes.
+                over = next(signs, None) is None
 
     def _growth(self, run: int, where: Mapping[str, str], after: int) -> Iterator[Event]:
         """Give a sign whenever there may be more output; end when there can be no more."""
@@ -277,13 +276,15 @@ class AutomationClient:
             if event.kind == "output" and event.stream == where["stream"]:
                 yield event
 
-    def _piece(self, run: int, where: Mapping[str, str], offset: int) -> tuple[bytes, int]:
-        """Fetch what is stored from `offset`. `X-Next-Offset` says where dropped bytes end."""
+    def _piece(self, run: int, where: Mapping[str, str], offset: int) -> tuple[bytes, int, bool]:
+        """Fetch what is stored from `offset`; also say where to go on, and whether nothing follows."""
         answer = self._send("GET", f"runs/{int(run)}/output/", params={**where, "offset": str(offset)})
+        complete = answer.headers.get("X-Complete") == "true"
+        # Where the middle was dropped, the piece begins later than was asked for.
         following = answer.headers.get("X-Next-Offset", "")
         if following.isdigit() and int(following) >= offset:
-            return answer.content, int(following)
-        return answer.content, offset + len(answer.content)
+            return answer.content, int(following), complete
+        return answer.content, offset + len(answer.content), complete
 
     def _event_page(self, run: int, after: int, *, wait: float, within: float) -> EventPage:
         params = {"after": str(after), "wait": f"{wait:g}"}
@@ -323,6 +324,7 @@ class AutomationClient:
         return self._wire.send(call, timeout=self._timeout)
 
     def _pages(self, path: str, params: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        params = {**params, "limit": str(PAGE)}
         while True:
             page = self._send("GET", path, params=params).json()
             yield from page["results"]

@@ -26,6 +26,8 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 3.0
 # Gateways and a service that is starting: it did not do the work, or its idempotency key says so.
 PASSING: Final = frozenset({502, 503, 504})
+# An earlier try of ours with the same idempotency key is still being answered.
+BUSY: Final = "idempotency.busy"
 # Raised before a byte of the request has left.
 NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -124,7 +126,8 @@ class Wire:
     def _may_repeat(call: Call, error: AutomationError) -> bool:
         if isinstance(error, UnreachableError) or error.status == 429:
             return True
-        return call.repeatable and (isinstance(error, ConnectionCutError) or error.status in PASSING)
+        passing = error.status in PASSING or error.code == BUSY
+        return call.repeatable and (passing or isinstance(error, ConnectionCutError))
 
     def _try_once(self, call: Call, deadline: float) -> tuple[Answer | AutomationError, float | None]:
         left = deadline - time.monotonic()

@@ -16,7 +16,7 @@ _METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::2
 
 
 def check_address(text: str) -> None:
-    """A host name by RFC 1123 (underscores allowed), an IPv4 address, or an IPv6 address with or without zone.
+    """A host name by RFC 1123 (underscores allowed), an IPv4 or an IPv6 address, with or without zone.
 
     Raises ValidationError, also for addresses that name no single machine and for those of cloud metadata.
     """

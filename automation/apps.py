@@ -1,7 +1,9 @@
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
+
+from automation.roles import ROLES
 
 
 class AutomationConfig(AppConfig):
@@ -12,11 +14,7 @@ class AutomationConfig(AppConfig):
 
 
 def make_role_groups(sender: AppConfig, using: str, **kwargs: Any) -> None:
-    """Roles are Django groups; every database has them from its first migration on."""
-    # Models cannot be imported before the apps are loaded, and this module is imported to load one.
-    from django.contrib.auth.models import Group  # noqa: PLC0415
-
-    from automation.models.access import ROLES  # noqa: PLC0415
-
+    """Every database has the roles' groups from its first migration on."""
+    groups = apps.get_model("auth", "Group").objects.using(using)
     for name in ROLES:
-        Group.objects.using(using).get_or_create(name=name)
+        groups.get_or_create(name=name)

@@ -1,13 +1,15 @@
 """Addresses of the portal."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from opsportal import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("api/v1/", include("automation.api.urls")),
+    path("api/v1/", include("aiworkflows.api.urls")),
     path("admin/", admin.site.urls),
 ]
 handler400 = "opsportal.error_pages.bad_request"

@@ -31,7 +31,7 @@ _LATER: Final = re.compile(
     r"|(next|every) (minute|hour|day|night|week|weekend|month)|in \d+ (minutes?|hours?|days?|weeks?))\b"
 )
 _COMMON: Final = frozenset(
-    (
+    (  # noqa: SIM905  # as a literal: one line a word
         "me i we you it us he she they can could would should will shall may might must need needs want "
         "wants let lets there here what when where why how if whether with by not no so be is are was "
         "were has have had do does did get got give make sure see tell say ask put go going quick "
@@ -39,7 +39,7 @@ _COMMON: Final = frozenset(
         "what's who's it's everything out off back into for from to until than very really software app "
         "application service services package packages daemon process program version release monday "
         "tuesday wednesday thursday friday saturday sunday day days week"
-    ).split()  # noqa: SIM905
+    ).split()
 )
 
 

@@ -146,9 +146,7 @@ class Names:
         named += [
             term("env", name) for name in self._inventory.environments if _same_environment(name, wanted)
         ]
-        named += [
-            term("os", name) for name in PLATFORMS if name == wanted and name in self._inventory.platforms
-        ]
+        named += [term("os", name) for name in self._inventory.platforms if name == wanted]
         return named
 
     def _unknown(self, unknown: Sequence[str]) -> Question:

@@ -23,18 +23,18 @@ MACHINES: Final = frozenset(
 EVERY: Final = frozenset({"all", "every", "each", "any", "entire", "whole"})
 ARTICLES: Final = frozenset({"the", "our", "my", "your", "these", "those"})
 FILLERS: Final = ARTICLES | frozenset(
-    (
+    (  # noqa: SIM905  # as a literal: one line a word
         "a an their this that of please pls now right away asap today immediately once again quickly "
         "group groups environment environments env called named tagged tag in on which and or also too "
         "just currently still"
-    ).split()  # noqa: SIM905
+    ).split()
 )
 # Words that end a phrase of machines because a new thought begins.
 BREAKS: Final = frozenset(
-    (
+    (  # noqa: SIM905  # as a literal: one line a word
         "is are was were be been being run runs running out then with using via by because so has have "
         "had do does did close near low left while when if whether before after until"
-    ).split()  # noqa: SIM905
+    ).split()
 )
 
 Kind = Literal["strong", "weak", "bare"]

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 from rest_framework import serializers
 
 from automation.api.inventory import Inventory
@@ -18,6 +17,12 @@ from credentials.sealed import DecryptionError
 from credentials.secret import Secret
 
 SECRETS = ("password", "private_key", "passphrase", "become_password")
+SCOPES = {
+    "GET": "inventory:read",
+    "POST": "credentials:write",
+    "PATCH": "credentials:write",
+    "DELETE": "credentials:write",
+}
 # What a shell or a tool could take for something else: an option, an expansion, the end of a line.
 USERNAME = re.compile(r"(?!-)[^\s\"'`$;&|<>()%\x00-\x1f\x7f]{1,256}")
 
@@ -95,18 +100,13 @@ class CredentialViews(Inventory):
 
     serializer_class = CredentialSerializer
     page_order = ("name", "pk")
-    scopes = {
-        "GET": "inventory:read",
-        "POST": "credentials:write",
-        "PATCH": "credentials:write",
-        "DELETE": "credentials:write",
-    }
+    scopes = SCOPES
 
-    def get_queryset(self) -> QuerySet[Any]:
-        return self.visible(Credential.objects.all())  # type: ignore[no-any-return]
+    def get_queryset(self) -> Any:
+        return self.visible(Credential.objects.all())
 
     def perform_destroy(self, instance: Credential) -> None:
-        users = instance.targets.values_list("name", flat=True)[:5]  # type: ignore[attr-defined]
+        users = instance.targets.values_list("name", flat=True)[:5]
         if users:
             raise Problem(
                 f"Targets log in with this credential: {', '.join(users)}. Give them another one first.",

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
+from automation.api.authentication import principal
 from automation.api.problems import Problem
 from automation.models import AnsweredRequest
 from automation.plan import canonical, sha256
@@ -54,7 +55,7 @@ def _check(key: str) -> None:
 
 
 def _answered(request: Request, key: str) -> AnsweredRequest | None:
-    return AnsweredRequest.objects.filter(user=request.user, key=key).first()
+    return AnsweredRequest.objects.filter(user=principal(request), key=key).first()
 
 
 def _reserved(request: Request, key: str, body_hash: str) -> AnsweredRequest | None:
@@ -65,7 +66,7 @@ def _reserved(request: Request, key: str, body_hash: str) -> AnsweredRequest | N
     try:
         with transaction.atomic():
             return AnsweredRequest.objects.create(
-                user=request.user, key=key, body_hash=body_hash, status=201, body={}
+                user=principal(request), key=key, body_hash=body_hash, status=201, body={}
             )
     except IntegrityError:
         return None

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import permissions
 from rest_framework.request import Request
 
+from automation.api.authentication import token_of
 from automation.api.problems import Problem
 from automation.models import ApiToken
 from automation.models.access import may
@@ -34,7 +35,7 @@ class HasScope(permissions.BasePermission):
 
 def has(request: Request, scope: str) -> bool:
     """Whether the principal, with the token in use, has this scope."""
-    token = request.auth
+    token = token_of(request)
     return may(request.user, scope) and (token is None or token.has_scope(scope))
 
 
@@ -45,20 +46,20 @@ def require(request: Request, scope: str) -> None:
     family = "approval" if scope == "runs:approve" else "scope"
     if not may(request.user, scope):
         raise Problem(
-            f"This needs the permission {scope}, which none of your roles gives. An administrator can add a role.",
+            f"This needs the permission {scope}, which none of your roles gives; an administrator can.",
             code=f"{family}.role",
             status=403,
         )
     raise Problem(
-        f"This needs the scope {scope}, which this token ({request.auth}) does not have.",
+        f"This needs the scope {scope}, which this token ({token_of(request)}) does not have.",
         code=f"{family}.token",
         status=403,
     )
 
 
 def require_person(request: Request, what: str) -> None:
-    """Raises Problem 403 unless a person is asking: by session, in this process, or with a token of kind person."""
-    token: ApiToken | None = request.auth
+    """Raises Problem 403 unless a person is asking, with a token of kind person or without one."""
+    token = token_of(request)
     if token is not None and token.kind != ApiToken.Kind.PERSON:
         raise Problem(
             f"Only a person may {what}; this token is of kind {token.kind}.",

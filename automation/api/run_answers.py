@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Count, Q
 from rest_framework.request import Request
 
+from automation.api.authentication import principal, token_of
 from automation.decide import refusal
 from automation.models import Attempt, JobRun, Participant, RunTarget, StepResult
 
@@ -64,7 +65,7 @@ def run_detail(run: JobRun, request: Request) -> dict[str, Any]:
     """All of a run that fits one answer; `plan.leaves` are the first 200, the rest is under `links.plan`."""
     header = json.loads(run.header)
     leaves = run.targets.order_by("position")[:LEAVES_SHOWN]
-    refused = refusal(run, by=request.user, token=request.auth)  # type: ignore[arg-type]
+    refused = refusal(run, by=principal(request), token=token_of(request))
     people = list(run.participants.select_related("user").order_by("pk"))
     return run_summary(run, counts_of([run.pk])[run.pk]) | {
         "source": run.source,

@@ -30,7 +30,7 @@ def events_answer(request: Request, run: JobRun) -> dict[str, Any]:
     wait = _seconds(request)
     if wait:
         _await_news(run.pk, after, wait)
-        if not still_valid(request.user, request.auth):
+        if not still_valid(request):
             raise NotAuthenticated
     # The run before its events: final then, its story is whole now.
     status, last_seq = _standing(run.pk)

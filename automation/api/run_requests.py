@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from automation.api.authentication import principal, token_of
 from automation.api.problems import Problem
 from automation.api.strict import Choice, Flag, Mapped, Strict, Text, Whole
 from automation.api.workflows import version_for
@@ -17,7 +18,12 @@ from automation.models import Workflow as StoredWorkflow
 from automation.models import WorkflowVersion
 from automation.submit import Submission
 
-REASON = {"required": False, "allow_blank": True, "max_length": 2000}
+
+class Why(Text):
+    """An optional sentence."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, allow_blank=True, max_length=2000)
 
 
 class Source(Strict):
@@ -43,8 +49,8 @@ class NewRun(Strict):
     rollout = Mapped(required=False)
     dry_run = Flag(default=False)
     hold = Flag(default=False)
-    reason = Text(**REASON)
-    source = Source(required=False)
+    reason = Why()
+    source = Source(required=False)  # type: ignore[assignment]  # DRF has an attribute of this name
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("workflow" in attrs) == ("definition" in attrs):
@@ -58,13 +64,13 @@ class Decision(Strict):
     """A decision names the plan it is about."""
 
     plan_hash = Text(max_length=64)
-    reason = Text(**REASON)
+    reason = Why()
 
 
 class Reason(Strict):
     """Why."""
 
-    reason = Text(**REASON)
+    reason = Why()
 
 
 def submission(request: Request) -> Submission:
@@ -75,17 +81,18 @@ def submission(request: Request) -> Submission:
     workflow, version = _workflow(request, given)
     source = dict(given.get("source", {}))
     typed_by = source.pop("requested_by", None)
-    owner = request.auth.user if request.auth is not None else None
+    token = token_of(request)
+    owner = token.user if token is not None else None
     if typed_by is not None:
         source["requested_by"] = typed_by.get_username()
     return Submission(
         workflow=workflow,
         version=version,
         query=parse(_targets(given, workflow)),
-        submitter=request.user,
+        submitter=principal(request),
         # Everybody who had a part in asking: none of them may approve.
         requesters=tuple(person for person in (owner, typed_by) if person is not None),
-        token=request.auth,
+        token=token,
         parameters=given.get("parameters", {}),
         rollout=given.get("rollout"),
         dry_run=given["dry_run"],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from rest_framework import status
 from rest_framework.decorators import action
@@ -12,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from automation import decide
+from automation.api.authentication import principal, token_of
 from automation.api.idempotency import once
 from automation.api.pages import PAGE
 from automation.api.run_answers import (
@@ -25,10 +25,11 @@ from automation.api.run_answers import (
 from automation.api.run_events import events_answer
 from automation.api.run_output import output_answer
 from automation.api.run_requests import Decision, Reason, submission
-from automation.api.views import ApiViewSet
+from automation.api.views import READ_AND_POST, ApiViewSet
 from automation.models import JobRun, ResultState, RunStatus
 from automation.submit import submit
 
+SCOPES = {"GET": "runs:read", "POST": "runs:submit"}
 FOLLOWING = ("after", "limit", "wait")
 WHOSE_OUTPUT = ("target", "step", "body", "attempt", "stream", "offset", "limit")
 
@@ -36,19 +37,19 @@ WHOSE_OUTPUT = ("target", "step", "body", "attempt", "stream", "offset", "limit"
 class RunViews(ApiViewSet):
     """Runs, newest first; `?status=` and `?workflow=` choose."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "head", "post"]
-    scopes = {"GET": "runs:read", "POST": "runs:submit"}
+    http_method_names = READ_AND_POST
+    scopes = SCOPES
     list_keys = ("status", "workflow")
     page_order = ("-pk",)
 
-    def get_queryset(self) -> QuerySet[Any]:
+    def get_queryset(self) -> Any:
         runs = self.visible(JobRun.objects.select_related("submitted_by", "workflow_version"))
         if self.action == "list":
             if wanted := self.chosen("status", RunStatus.values):
                 runs = runs.filter(status=wanted)
             if name := self.request.query_params.get("workflow"):
                 runs = runs.filter(workflow_name=name)
-        return runs  # type: ignore[no-any-return]
+        return runs
 
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset()) or []
@@ -91,7 +92,9 @@ class RunViews(ApiViewSet):
     @action(detail=True, methods=["post"])
     def start(self, request: Request, pk: str) -> Response:
         given = self._given(Decision)
-        return self._answer(decide.start(self._pk(), by=self._user(), plan_hash=given["plan_hash"]))
+        return self._answer(
+            decide.start(self._pk(), by=principal(self.request), plan_hash=given["plan_hash"])
+        )
 
     @action(detail=True, methods=["post"], scopes={"POST": "runs:approve"})
     def approve(self, request: Request, pk: str) -> Response:
@@ -104,14 +107,16 @@ class RunViews(ApiViewSet):
     @action(detail=True, methods=["post"], scopes={"POST": "runs:control"})
     def cancel(self, request: Request, pk: str) -> Response:
         given = self._given(Reason)
-        return self._answer(decide.cancel(self._pk(), by=self._user(), reason=given.get("reason", "")))
+        return self._answer(
+            decide.cancel(self._pk(), by=principal(self.request), reason=given.get("reason", ""))
+        )
 
     def _decided(self, verb: Any) -> Response:
         given = self._given(Decision)
         run = verb(
             self._pk(),
-            by=self._user(),
-            token=self.request.auth,
+            by=principal(self.request),
+            token=token_of(self.request),
             plan_hash=given["plan_hash"],
             reason=given.get("reason", ""),
         )
@@ -125,9 +130,6 @@ class RunViews(ApiViewSet):
     def _pk(self) -> int:
         """The id of the run, if the asking person may know of it."""
         return int(self.get_object().pk)
-
-    def _user(self) -> Any:
-        return self.request.user
 
     def _answer(self, run: JobRun) -> Response:
         return Response(run_detail(run, self.request), status=status.HTTP_200_OK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as ModelError
 from django.db import models
@@ -92,7 +92,8 @@ class NamedRows(serializers.SlugRelatedField[Any]):
         try:
             return super().to_internal_value(data)
         except serializers.ValidationError:
-            known = self.get_queryset().values_list(str(self.slug_field), flat=True)
+            rows = self.get_queryset()
+            known = rows.values_list(str(self.slug_field), flat=True) if rows is not None else ()
             raise serializers.ValidationError(
                 f"There is no {data[:100]!r}{did_you_mean(data, known)}.", "unknown"
             ) from None
@@ -128,7 +129,7 @@ class Strict(serializers.Serializer[Any]):
 class StrictModel(Strict, serializers.ModelSerializer[Any]):
     """A row: fields of strict types, and the model's own rules before anything is saved."""
 
-    serializer_field_mapping = {
+    serializer_field_mapping: ClassVar[dict[Any, Any]] = {
         **serializers.ModelSerializer.serializer_field_mapping,
         models.CharField: Text,
         models.TextField: Text,
@@ -138,7 +139,7 @@ class StrictModel(Strict, serializers.ModelSerializer[Any]):
     serializer_choice_field = Choice
 
     def saved(self, row: Any, values: dict[str, Any], *, touched: tuple[str, ...] = ()) -> Any:
-        """`row` with plain `values`, checked as a whole and stored; `touched` are columns that save sets itself."""
+        """`row` with `values`, checked as a whole and stored; `touched` are columns that save sets itself."""
         for name, value in values.items():
             setattr(row, name, value)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 from rest_framework import serializers, status
@@ -14,11 +14,13 @@ from automation.api.pages import PAGE
 from automation.api.permissions import require_person
 from automation.api.problems import Problem
 from automation.api.strict import Mapped, Strict, Text
-from automation.api.views import ApiViewSet
+from automation.api.views import READ_AND_POST, ApiViewSet
 from automation.definitions.errors import did_you_mean
 from automation.definitions.schema import load_workflow, read_workflow
 from automation.models import Workflow, WorkflowVersion
 from automation.plan import canonical
+
+SCOPES = {"GET": "runs:read", "POST": "runs:submit"}
 
 
 class NewVersion(Strict):
@@ -36,17 +38,15 @@ class NewVersion(Strict):
 class WorkflowViews(ApiViewSet):
     """Workflows go by name; posting a definition makes the next version of the workflow it names."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "head", "post"]
+    http_method_names = READ_AND_POST
     lookup_field = "name"
     lookup_value_regex = "[a-z0-9-]{1,64}"
-    scopes = {"GET": "runs:read", "POST": "runs:submit"}
+    scopes = SCOPES
     page_order = ("name", "pk")
 
-    def get_queryset(self) -> QuerySet[Any]:
+    def get_queryset(self) -> Any:
         newest = WorkflowVersion.objects.filter(workflow=OuterRef("pk")).order_by("-number")
-        return self.visible(
-            Workflow.objects.all()
-        ).annotate(  # type: ignore[no-any-return]
+        return self.visible(Workflow.objects.all()).annotate(
             newest_number=Subquery(newest.values("number")[:1]),
             newest_definition=Subquery(newest.values("definition")[:1]),
         )
@@ -60,7 +60,7 @@ class WorkflowViews(ApiViewSet):
         return Response(summary(workflow) | version_answer(newest))
 
     def create(self, request: Request) -> Response:
-        # A version carries no mark of who wrote it, so what an AI writes goes into a run, never into the shelf.
+        # A version does not tell who wrote it: what an AI writes goes into a run, never onto the shelf.
         require_person(request, "publish a workflow")
         body = NewVersion(data=request.data)
         body.is_valid(raise_exception=True)
@@ -113,11 +113,11 @@ def version_for(workflows: QuerySet[Any], name: str, number: int | None) -> Work
     if workflow is None:
         near = did_you_mean(name, workflows.values_list("name", flat=True))
         raise _refusal("workflow", f"There is no workflow {name[:100]!r}{near}.", "workflow.unknown")
-    versions = workflow.versions.order_by("-number")
+    versions: QuerySet[WorkflowVersion] = workflow.versions.order_by("-number")
     version = versions.first() if number is None else versions.filter(number=number).first()
     if version is None:
         raise _refusal("version", f"Workflow {name} has no version {number}.", "workflow.version_unknown")
-    return version  # type: ignore[no-any-return]
+    return version
 
 
 def _refusal(field: str, message: str, code: str) -> Problem:

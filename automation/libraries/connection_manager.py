@@ -114,7 +114,9 @@ class ConnectionManager:
             if resting is None:
                 return self._log_in(endpoint, credentials)
             if self._healthy(resting):
-                return self._reused(resting.connection)
+                with self._changed:
+                    self._reuses += 1
+                return self._lend(resting.connection)
             resting.connection.close()
             self._free_place(endpoint)
 
@@ -169,11 +171,13 @@ class ConnectionManager:
         rested = self._clock() - resting.since
         return rested < PING_AFTER or resting.connection.ping(deadline=after(PING_SECONDS))
 
-    def _reused(self, connection: SSHConnection) -> SSHConnection:
+    def _lend(self, connection: SSHConnection) -> SSHConnection:
         with self._changed:
-            self._reuses += 1
-            self._in_use.add(connection)
-        return connection
+            if not self._closed:
+                self._in_use.add(connection)
+                return connection
+        connection.close()
+        raise ConnectionBusy("The connection manager was closed")
 
     def _log_in(self, endpoint: Endpoint, credentials: Credentials) -> SSHConnection:
         try:
@@ -186,8 +190,7 @@ class ConnectionManager:
         logger.info("logged in on %s as %s", endpoint, credentials.username)
         with self._changed:
             self._logins += 1
-            self._in_use.add(connection)
-        return connection
+        return self._lend(connection)
 
     def _load_key(self, credentials: Credentials) -> paramiko.PKey | None:
         """Unlocking a key with a passphrase takes a tenth of a second by design: done once for each."""

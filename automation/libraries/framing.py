@@ -32,7 +32,8 @@ class StreamReader:
     noise: bytes = b""
     extra: bytearray = field(default_factory=bytearray)
     """What came between the records `E` and `Z`."""
-    extra_limit: int = 64 * 1024
+    extra_limit: int = 64 * 1024 + 1
+    """One byte more than a caller may use, so that a cut shows."""
     exit_code: int | None = None
     begun: bool = False
     finished: bool = False

@@ -60,6 +60,9 @@ class SSHChannel:
                 rest = rest[size:]
         except TimeoutError:
             raise CommandTimeout("The target did not take the command's input in time") from None
+        except ConnectionLost as fault:
+            fault.sent = True  # earlier pieces may have arrived
+            raise
 
     def _data(self, data: bytes) -> Message:
         message = Message()

@@ -63,6 +63,11 @@ class SSHConnection:
         return key_line(key.get_name(), key.asbytes())
 
     @property
+    def algorithms(self) -> dict[str, str]:
+        """What was agreed on: `host_key`, `cipher`."""
+        return {"host_key": self._transport.host_key_type or "", "cipher": self._transport.remote_cipher}
+
+    @property
     def alive(self) -> bool:
         """Whether the connection is up as far as this end can know."""
         return self._transport.is_active()

@@ -60,7 +60,7 @@ PARAMIKO_LOG = "automation.libraries.paramiko"
 logging.getLogger(PARAMIKO_LOG).setLevel(logging.CRITICAL)
 
 
-class _QuietPacketizer(Packetizer):
+class QuietPacketizer(Packetizer):
     def start_handshake(self, timeout: float) -> None:
         """Start no timer: it would be a thread for each connection, left behind by each one that fails."""
 
@@ -78,12 +78,14 @@ class EngineTransport(paramiko.Transport):
         for kind, handler in paramiko.Transport._channel_handler_table.items()  # type: ignore[attr-defined]
     }
 
+    remote_cipher: str
+
     def __init__(self, wire: Wire, limits: Deadlines, host_keys: tuple[str, ...]) -> None:
         super().__init__(
             wire,
             default_window_size=WINDOW,
             default_max_packet_size=PACKET,
-            packetizer_class=_QuietPacketizer,
+            packetizer_class=QuietPacketizer,
         )
         self.wire = wire
         self._limits = limits
@@ -126,13 +128,14 @@ class EngineTransport(paramiko.Transport):
     def send_by(self, message: Message, *, deadline: float) -> None:
         """Send one message, waiting for a running key exchange and for room in the socket.
 
-        Raises `TimeoutError` when the deadline passes first (nothing was sent), or `ConnectionLost`.
+        Raises `TimeoutError` when the deadline passes first (nothing was sent), or `ConnectionLost`, whose
+        `sent` speaks of this message alone.
         """
         while True:
             if not self.clear_to_send.wait(remaining(deadline)):
                 raise TimeoutError
             if not self.is_active():
-                raise ConnectionLost("The connection has ended")
+                raise ConnectionLost("The connection has ended", sent=False)
             if not self.wire.wait_writable(deadline=deadline):
                 raise TimeoutError
             with self.clear_to_send_lock:
@@ -160,7 +163,7 @@ class EngineTransport(paramiko.Transport):
         try:
             self.send_by(_open_request(number), deadline=deadline)
             in_time = answered.wait(remaining(deadline))
-        except TimeoutError:
+        except (TimeoutError, ConnectionLost):
             in_time = False
         if session.active:
             return session

@@ -12,25 +12,11 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
 
+from automation.roles import ROLES, SCOPES
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
-READS = frozenset({"inventory:read", "runs:read"})
-SCOPES = READS | {
-    "inventory:write",
-    "credentials:write",
-    "runs:submit",
-    "runs:control",
-    "runs:approve",
-    "proposals:write",
-    "admin",
-}
-ROLES: dict[str, frozenset[str]] = {
-    "viewer": READS,
-    "operator": READS | {"runs:submit", "runs:control", "proposals:write"},
-    "approver": READS | {"runs:approve", "runs:control"},
-    "admin": SCOPES,
-}
 TOKEN_DAYS = 90
 
 

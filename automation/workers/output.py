@@ -90,9 +90,9 @@ class StreamStore:
     def _note(self) -> None:
         """Write the counters to the attempt; what only this process holds is as good as not received."""
         setattr(self._attempt, f"{self._stream}_stored", self._stored)
+        setattr(self._attempt, f"{self._stream}_remote", self._safe_remote)
         if not self._tail:
             setattr(self._attempt, f"{self._stream}_dropped", self._dropped)
-            setattr(self._attempt, f"{self._stream}_remote", self._safe_remote)
 
 
 class OutputStore:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from automation.models import ApiToken, Group, JobRun, Target
-from automation.models.access import ROLES, SCOPES
+from automation.roles import ROLES, SCOPES
 
 READ_UPTIME = {
     "name": "uptime",

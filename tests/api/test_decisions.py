@@ -13,7 +13,7 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from automation.models import ApiToken, JobRun, StepResult
-from automation.models.access import SCOPES
+from automation.roles import SCOPES
 from tests.api.conftest import bearer, token_text
 
 URL = "/api/v1/runs/"

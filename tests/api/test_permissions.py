@@ -10,8 +10,8 @@ from django.urls import URLPattern, get_resolver
 from rest_framework.test import APIClient
 
 from automation.models import Group, HostKey, JobRun, Target
-from automation.models.access import ROLES, SCOPES
 from automation.models.workflows import Workflow
+from automation.roles import ROLES, SCOPES
 from credentials.models import Credential
 from credentials.secret import Secret
 from tests.api.conftest import HOST_KEY, READ_UPTIME

@@ -68,7 +68,7 @@ class Sshd:
         config.write_text(
             f"Port {self.port}\n{self.extra}\n{SETTINGS}{host_keys}"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile {self.folder}/pid\n"
-            f"SetEnv HOME={self.home}\n"
+            f"SetEnv HOME={self.home} PATH={self.home}/bin:{os.environ['PATH']}\n"
         )
         self.log = self.folder / "log"
         self._process = subprocess.Popen([binary, "-D", "-f", str(config), "-E", str(self.log)])
@@ -101,7 +101,7 @@ class Sshd:
     @property
     def logins(self) -> int:
         """Logins that the server itself has counted."""
-        return self.log.read_text().count("Accepted ")
+        return self.log.read_text().count("Accepted publickey")
 
     def stop(self) -> None:
         self._process.terminate()

@@ -1,16 +1,15 @@
 # The guard, part: the front, which shows the client what the script writes. It may die at any time; the
 # keeper and the script do not notice.
 #
-# Three helpers send it lines, each of which means "look now": the keeper (begin and end), the ticker and
-# the reader of the channel's input. So it sleeps in one `read`, without a timer of its own.
+# Three helpers send it lines, each of which means "look now": the keeper (begin and end), its watcher (or,
+# in a reclaim, a ticker) and the reader of the channel's input. So it sleeps in one `read`, with no timer.
 
-ops_ticker() {
-    ops_count=0
-    while :; do
-        case $ops_count in [0-4]) ops_nap 0.05 ;; [1-5][0-9] | [5-9]) ops_nap 0.1 ;; *) ops_nap 0.25 ;; esac
-        ops_count=$((ops_count + 1))
-        echo tick || exit 0
-    done
+# Often at first, when somebody looks; less when the script takes its time.
+ops_count=0
+ops_tick() {
+    case $ops_count in [0-4]) ops_nap 0.05 ;; [5-9] | [1-5][0-9]) ops_nap 0.1 ;; *) ops_nap 0.25 ;; esac
+    ops_count=$((ops_count + 1))
+    echo tick
 }
 
 # "nonce cancel" and "nonce expire" rename the file that says "running": atomic, also on a full disk, and of
@@ -36,11 +35,19 @@ ops_reader() {
     echo gone
 }
 
+# The keeper writes where we read, under the same numbers: equal places, nothing new. Costs no process.
+ops_new() {
+    ops_there= ops_here=
+    read -r ops_line ops_there <"/proc/$ops_keeper/fdinfo/$1"
+    read -r ops_line ops_here <"/proc/self/fdinfo/$1"
+    [ "$ops_there" != "$ops_here" ]
+}
+
 # The descriptors 5 and 6 keep the place, so nothing is read twice. dd takes turns of 16 MiB, so that one
 # stream cannot starve the other.
 ops_pump() {
-    [ -s "$ops_dir/out" ] && dd bs=65536 count=256 <&5
-    [ -s "$ops_dir/err" ] && dd bs=65536 count=256 <&6 >&4
+    ops_new 5 && dd bs=65536 count=256 <&5
+    ops_new 6 && dd bs=65536 count=256 <&6 >&4
 }
 
 # $1: how it ended, $2: exit code or -, $3: names left. The places of 5 and 6 are the bytes that were sent.

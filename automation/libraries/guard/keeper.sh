@@ -2,10 +2,13 @@
 #
 # An attempt's directory: running (pid, its start time, boot) -> stopping.HOW -> exit.CODE.HOW, each step one
 # rename; start/ (made once, by the keeper or by who fences); out, err, output, session, left.
+#
+# The script writes into pipes, not into the files: `echo >/dev/stderr` would cut a file to nothing. tee goes
+# on reading when the disk is full, so that the script does not die of it.
 
 # The script's shell takes the payload from its input, so it is never on disk, in an argument or in an
 # environment. The mark at its end shows that it came whole. The script must not find the variables.
-ops_bash='_ops=$(cat); _ops_cut=${_ops%"#$OPSPORTAL_ATTEMPT"}; [ "$_ops" = "$_ops_cut" ] && exit 125
+ops_bash='_ops=$(</proc/self/fd/0); _ops_cut=${_ops%"#$OPSPORTAL_ATTEMPT"}; [ "$_ops" = "$_ops_cut" ] && exit 125
 [ "$OPSPORTAL_OUTPUT" = /dev/null ] || echo $$ 2>/dev/null >"${OPSPORTAL_OUTPUT%output}session"; exec </dev/null; eval "unset _ops _ops_cut
 $_ops_cut"'
 
@@ -43,8 +46,8 @@ ops_members() {
             ops_found="$ops_found $ops_pid"
     done
     [ -n "$ops_scope" ] && while read -r ops_pid; do
-        [ "$ops_pid" = "$ops_me" ] || [ "$ops_pid" = "$ops_watcher" ] || ! ops_stat "$ops_pid" ||
-            [ "$ops_state" = Z ] || ops_found="$ops_found $ops_pid"
+        case " $ops_me $ops_watcher $ops_out_pump $ops_err_pump " in *" $ops_pid "*) continue ;; esac
+        ops_stat "$ops_pid" && [ "$ops_state" != Z ] && ops_found="$ops_found $ops_pid"
     done <"$ops_scope/cgroup.procs"
     [ -n "$ops_found" ]
 }
@@ -63,6 +66,20 @@ ops_stop_all() {
     done
     ops_marked
     [ -n "$ops_left" ] && printf '%s\n' "$ops_left" >"$ops_dir/left"
+    ops_release_keeper
+}
+
+# What got away, or a daemon that the script means to leave, may hold the pipes open for ever. The pumps have
+# long taken what the script wrote; so the keeper need not wait for their end.
+ops_release_keeper() {
+    ops_nap 0.25
+    kill -USR1 "$ops_me"
+}
+
+# The script is over and the attempt is not: the keeper waits for the pumps.
+ops_script_over() {
+    read -r ops_sid <"$ops_dir/session" && [ -n "$ops_sid" ] || return 1
+    ! ops_stat "$ops_sid" || [ "$ops_state" = Z ]
 }
 
 # Bytes written so far: the place of the descriptors that the script writes to. Only a script that itself
@@ -79,18 +96,21 @@ ops_too_much() {
 }
 
 ops_watch() {
-    trap : HUP INT TERM
+    trap : HUP INT TERM PIPE
     trap ops_over=yes USR1
     ops_over= ops_sid=
     read -r ops_watcher ops_line </proc/self/stat
     ops_clock
     ops_deadline=$((ops_now + ops_timeout * 100)) ops_checked=16777216
-    while ops_nap 0.25; do
+    while :; do
+        # Nobody may be reading.
+        ops_tick
         if [ -e "$ops_dir/running" ]; then
             ops_clock
             [ "$ops_now" -ge "$ops_deadline" ] && mv "$ops_dir/running" "$ops_dir/stopping.timed_out"
             ops_too_much && mv "$ops_dir/running" "$ops_dir/stopping.output_limit"
         fi
+        ops_script_over && ops_release_keeper
         ops_stat "$ops_me" && [ "$ops_began" = "$ops_mine" ] || return 0
         [ -e "$ops_dir/running" ] && continue
         set -- "$ops_dir"/stopping.*
@@ -116,10 +136,13 @@ ops_find_scope() {
 
 ops_record_end() {
     [ "$ops_code" = 125 ] && [ ! -e "$ops_dir/session" ] && ops_how=lost_guard || ops_how=ended
+    wait "$ops_out_pump"
+    [ -n "$ops_released" ] || wait "$ops_err_pump"
     mv "$ops_dir/running" "$ops_dir/exit.$ops_code.$ops_how" && return 0
     # Somebody is stopping it: the end is true only when the watcher has seen that nothing is left.
     kill -USR1 "$ops_watcher"
-    wait "$ops_watcher"
+    # Its signal to us ends a wait, so one may not be enough.
+    wait "$ops_watcher" || wait "$ops_watcher"
     for ops_line in "$ops_dir"/stopping.*; do
         mv "$ops_line" "$ops_dir/exit.$ops_code.${ops_line##*/stopping.}"
     done
@@ -129,6 +152,8 @@ ops_record_end() {
 # are caught, not ignored: the script gets them back as the login had them.
 ops_keep() {
     trap : HUP INT QUIT TERM PIPE
+    trap ops_released=yes USR1
+    ops_released=
     read -r ops_me ops_line </proc/self/stat
     ops_stat "$ops_me"
     ops_mine=$ops_began
@@ -138,10 +163,14 @@ ops_keep() {
     exec 5>>"$ops_dir/out" 6>>"$ops_dir/err"
     # The last act before the script: of this and a fence, only one can be.
     mkdir "$ops_dir/start" || { mv "$ops_dir/running" "$ops_dir/fenced"; echo refused fenced; exit 0; }
-    ops_watch >/dev/null 3<&- &
+    tee /dev/null <"$ops_dir/out.pipe" >&5 3<&- 5>&- 6>&- &
+    ops_out_pump=$!
+    tee /dev/null <"$ops_dir/err.pipe" >&6 3<&- 5>&- 6>&- &
+    ops_err_pump=$!
+    ops_watch 3<&- &
     ops_watcher=$!
     echo started
-    ops_start_bash <&3 >&5 2>&6 3<&- 4>&- 5>&- 6>&-
+    ops_start_bash <&3 >"$ops_dir/out.pipe" 2>"$ops_dir/err.pipe" 3<&- 4>&- 5>&- 6>&-
     ops_code=$?
     ops_record_end
     echo ended

@@ -14,7 +14,7 @@ ops_make_attempt() {
         [ -d "$ops_dir" ] && ops_refuse exists
         ops_refuse spool.full
     fi
-    { true >"$ops_dir/out" && true >"$ops_dir/err" && true >"$ops_dir/output"; } || ops_refuse spool.full
+    { mkfifo "$ops_dir/out.pipe" "$ops_dir/err.pipe" && true >"$ops_dir/out" && true >"$ops_dir/err" && true >"$ops_dir/output"; } || ops_refuse spool.full
 }
 
 # What a caller no longer needs; never one that is still at work.
@@ -56,9 +56,9 @@ ops_run() {
     fi
     if [ "$ops_detach" = scope ]; then ops_keep_stream; else printf %s "$ops_payload"; fi 3<&- 4>&- | {
         unset ops_payload
-        ops_ticker </dev/null 3<&- 4>&- &
         ops_reader <&3 3<&- 4>&- &
         exec 3<&0 4>&- </dev/null
         if [ "$ops_detach" = scope ]; then ops_keep_in_scope; else ops_keep; fi
+        echo over
     } | { unset ops_payload; ops_front 3<&-; }
 }

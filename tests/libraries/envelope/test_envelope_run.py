@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from automation.libraries.envelope import End
-from tests.libraries.envelope.login import Login, eventually, soon
+from tests.libraries.envelope.login import Login, eventually, processes_with, soon
 
 
 def ended(code: int = 0, **changes: object) -> object:
@@ -179,3 +179,14 @@ def test_forgotten_attempts_go_and_running_ones_stay(login: Login) -> None:
     login.run(dataclasses.replace(login.order(b"true"), forget=(old.attempt, live.attempt)))
     eventually(lambda: not login.directory(old.attempt).exists())
     assert login.directory(live.attempt).exists()
+
+
+def test_writing_to_dev_stderr_by_name_cuts_nothing(any_login: Login) -> None:
+    _, output = any_login.run(b"echo one >&2; echo two >/dev/stderr; echo three >/dev/stdout; echo four >&2")
+    assert (output.stdout, output.stderr) == (b"three\n", b"one\ntwo\nfour\n")
+
+
+def test_a_daemon_that_keeps_the_output_open_does_not_hold_the_end(any_login: Login, tmp_path: Path) -> None:
+    end, output = any_login.run(b"echo all; setsid sleep 3 & exit 6")
+    assert isinstance(end, End) and (end.how, end.exit_code, output.stdout) == ("ended", 6, b"all\n")
+    eventually(lambda: not processes_with(any_login.mark))
