@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME`: what the product costs, beside what others cost. Nothing here passes or fails."""
+"""`python -m benchmarks NAME`: what the product costs beside others. Nothing passes or fails."""
 
 from __future__ import annotations
 

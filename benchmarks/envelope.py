@@ -1,4 +1,4 @@
-"""What the envelope of a changing step costs over a plain command, on a new connection and on a pooled one."""
+"""What the envelope of a changing step costs over a plain command, on new and on pooled connections."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +98,10 @@ class _Fanout:
         for _ in range(self._wanted.rounds):
             for effect, case in self._ours.items():
                 case.add(**self._one_of_ours(effect))
+                _progress(case)
             for case, peer in self._peers:
                 case.add(**self._one_of(peer))
+                _progress(case)
         before = self._portal.cpu()
         time.sleep(IDLE_SECONDS)
         share = (self._portal.cpu() - before) / IDLE_SECONDS
@@ -130,6 +133,11 @@ class _Fanout:
             "cpu": processor_time.of_ended_children() - cpu,
             "targets_cpu": self._farm.cpu() - targets_cpu,
         }
+
+
+def _progress(case: Case) -> None:
+    last = ", ".join(f"{name} {values[-1]:.2f} s" for name, values in case.samples.items())
+    print(f"{case.name}: {last}", file=sys.stderr, flush=True)
 
 
 def _definition(effect: str, width: int) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class XargsSsh:
 
     def __init__(self, farm: Farm, *, width: int) -> None:
         ssh = ["ssh", "-F", "none", "-i", str(farm.key), "-p", str(farm.places[0].port), *_options(farm)]
-        self._command = ["xargs", "-P", str(width), "-I@", *ssh, f"{farm.login}@@"]
+        self._command = ["xargs", "-P", str(width), "-I{}", *ssh, f"{farm.login}@{{}}"]
         self._addresses = "".join(f"{place.address}\n" for place in farm.places)
 
     def run(self, script: str) -> None:

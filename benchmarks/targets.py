@@ -91,7 +91,8 @@ class Farm:
         config = self.folder / f"{name}.conf"
         config.write_text(
             f"{SETTINGS}ListenAddress {address}:{port}\nHostKey {self.folder}/{name}.key\n"
-            f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile none\nSetEnv HOME={self.folder}/home\n",
+            f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile none\n"
+            f"SetEnv HOME={self.folder}/home\n",
             encoding="utf-8",
         )
         command = [str(self._sshd), "-D", "-e", "-f", str(config)]
