@@ -1,4 +1,4 @@
-"""What may stand in a target's address."""
+"""What may stand in a target's address and in the name we log in by."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _ZONE = re.compile(r"[A-Za-z0-9._-]{1,32}")
 # Other spellings of numbers (octal, hexadecimal, one number) reach an address that nobody reads in them.
 _NUMBER = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
+# What a shell or a tool could take for something else: an option, an expansion, the end of a line.
+_USERNAME = re.compile(r"(?!-)[^\s\"'`$;&|<>()%\x00-\x1f\x7f]{1,256}")
 # Where clouds hand out the credentials of the machine that asks.
 _METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
 
@@ -34,6 +36,15 @@ def check_address(text: str) -> None:
         )
     if mapped or address.is_unspecified or address.is_multicast or address in _METADATA:
         raise ValidationError("This address is not one of a machine we may reach.", "address")
+
+
+def check_username(text: str) -> None:
+    """A user name, with or without a domain. Raises ValidationError."""
+    if not _USERNAME.fullmatch(text):
+        raise ValidationError(
+            "A user name never starts with - and holds no spaces, quotes or characters of a shell.",
+            "username",
+        )
 
 
 def _is_host_name(text: str) -> bool:

@@ -206,6 +206,8 @@ class CataloguePlanner:
             weight *= 0.6
         if seen.things and not runbook.needs:
             weight *= 0.4
+        if runbook.unless & set(seen.words):
+            weight *= 0.3
         # One unlisted word may be the software that a runbook needs; more are things it knows nothing of.
         spare = 1 if runbook.needs and not seen.things else 0
         weight *= 0.7 ** max(0, len(seen.unlisted) - spare)

@@ -18,13 +18,17 @@ class RunbookError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """A catalogue workflow with example requests, usable without a model."""
+    """A catalogue workflow with example requests, usable without a model.
+
+    `verbs` point to it, words in `unless` away from it; `needs` are slots without which it is hardly meant.
+    """
 
     name: str
     title: str
     examples: tuple[str, ...]
     verbs: frozenset[str]
     needs: frozenset[str]
+    unless: frozenset[str]
     slots: Mapping[str, Mapping[str, str]]
     definition: Mapping[str, Any]
 
@@ -53,6 +57,7 @@ def load_runbook(path: Path) -> Runbook:
             examples=tuple(data["examples"]),
             verbs=frozenset(data["verbs"]),
             needs=frozenset(data.get("needs", ())),
+            unless=frozenset(data.get("unless", ())),
             slots=data["slots"],
             definition=data["workflow"],
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.db import transaction
-from rest_framework import serializers
 
+from automation.addresses import check_username
 from automation.api.inventory import Inventory
 from automation.api.problems import Problem
 from automation.api.strict import SecretText, StrictModel
@@ -23,8 +22,6 @@ SCOPES = {
     "PATCH": "credentials:write",
     "DELETE": "credentials:write",
 }
-# What a shell or a tool could take for something else: an option, an expansion, the end of a line.
-USERNAME = re.compile(r"(?!-)[^\s\"'`$;&|<>()%\x00-\x1f\x7f]{1,256}")
 
 
 class CredentialSerializer(StrictModel):
@@ -61,10 +58,7 @@ class CredentialSerializer(StrictModel):
         return super().to_representation(instance) | {f"has_{name}": name in there for name in SECRETS}
 
     def validate_username(self, value: str) -> str:
-        if not USERNAME.fullmatch(value):
-            raise serializers.ValidationError(
-                "A user name never starts with - and holds no spaces, quotes or characters of a shell."
-            )
+        check_username(value)
         return value
 
     def create(self, validated_data: dict[str, Any]) -> Credential:

@@ -1,0 +1,172 @@
+"""`import_inventory`: all or nothing, and the same again changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.core.management.base import CommandError
+
+from automation.models import Group, HostKey, Target
+from credentials.models import Credential
+from tests.api.conftest import HOST_KEY, OTHER_HOST_KEY
+from tests.commands.conftest import Run
+
+LINE = f"ssh-ed25519 {HOST_KEY}"
+PASSWORD = "canary-7hG2kQ9vXw4LpZt1Rb6Y"
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    file = tmp_path / "id_ed25519"
+    made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    file.write_bytes(made)
+    return file
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, key: Path) -> Any:
+    """Writes an inventory of web1 to webN, each with `fields`, and gives its path."""
+
+    def write(count: int = 2, **fields: Any) -> str:
+        hosts = [
+            {"name": f"web{n}", "address": f"10.0.0.{n}", "port": 22, "user": "ops", "role": "web"}
+            | {"private_key": str(key), "host_key": LINE}
+            | fields
+            for n in range(1, count + 1)
+        ]
+        file = tmp_path / "inventory.json"
+        file.write_text(json.dumps({"hosts": hosts, "ssh_config": "/x"}))
+        return str(file)
+
+    return write
+
+
+def test_rows_become_targets_with_group_login_and_key(run: Run, inventory: Any) -> None:
+    out, err = run("import_inventory", inventory(), "--trust-host-keys")
+    assert out == "Imported: 1 credentials made, 1 groups made, 2 host keys trusted, 2 targets made.\n"
+    assert "'ssh_config' is not read" in err
+    target = Target.objects.get(name="web1")
+    assert (target.address, target.groups.get().name) == ("10.0.0.1", "web")
+    assert target.trusted_keys() == [LINE]
+    assert target.host_keys.get().decided_at is not None
+    credential = Credential.objects.get()
+    assert (credential.name, credential.username, credential.kind) == (
+        "ops (id_ed25519)",
+        "ops",
+        "private_key",
+    )
+    assert target.credential == credential
+
+
+def test_the_same_again_changes_nothing(run: Run, inventory: Any) -> None:
+    file = inventory()
+    run("import_inventory", file, "--trust-host-keys")
+    out, _ = run("import_inventory", file, "--trust-host-keys")
+    assert out == "Imported: 2 targets unchanged.\n"
+    assert (Target.objects.count(), Credential.objects.count(), HostKey.objects.count()) == (2, 1, 2)
+
+
+def test_without_the_flag_keys_wait_for_a_person(run: Run, inventory: Any) -> None:
+    _, err = run("import_inventory", inventory())
+    assert {key.state for key in HostKey.objects.all()} == {"pending"}
+    assert "is pending" in err
+
+
+def test_a_row_changes_what_it_says_and_leaves_the_rest(run: Run, inventory: Any) -> None:
+    run("import_inventory", inventory(environment="prod", tags=["a"]))
+    target = Target.objects.get(name="web1")
+    target.groups.add(Group.objects.create(name="mine"))
+    out, _ = run("import_inventory", inventory(address="10.9.9.9"))
+    target.refresh_from_db()
+    assert (target.address, target.environment, target.tags) == ("10.9.9.9", "prod", ["a"])
+    assert {group.name for group in target.groups.all()} == {"web", "mine"}
+    assert "2 targets changed" in out
+
+
+def test_passwords_are_stored_once_and_shown_never(run: Run, inventory: Any, tmp_path: Path) -> None:
+    file = Path(inventory())
+    data = json.loads(file.read_text())
+    for host in data["hosts"]:
+        del host["private_key"]
+        host["password"] = PASSWORD
+    file.write_text(json.dumps(data))
+    out, err = run("import_inventory", str(file))
+    assert Credential.objects.get().name == "ops (password)"
+    data["hosts"][0]["password"] = PASSWORD + "2"
+    file.write_text(json.dumps(data))
+    run("import_inventory", str(file))
+    assert [c.name for c in Credential.objects.order_by("pk")] == ["ops (password)", "ops (password) 2"]
+    data["hosts"][0] |= {"password": PASSWORD + "\n", "prot": 1}
+    file.write_text(json.dumps(data))
+    with pytest.raises(CommandError) as caught:
+        run("import_inventory", str(file))
+    assert PASSWORD not in out + err + str(caught.value)
+
+
+def test_a_new_key_beside_a_trusted_one_is_an_alarm_not_trust(run: Run, inventory: Any) -> None:
+    run("import_inventory", inventory(1), "--trust-host-keys")
+    run("import_inventory", inventory(1, host_key=f"ssh-ed25519 {OTHER_HOST_KEY}"))
+    assert [key.state for key in HostKey.objects.order_by("pk")] == ["trusted", "changed"]
+
+
+def test_a_revoked_key_stays_revoked(run: Run, inventory: Any) -> None:
+    run("import_inventory", inventory(1), "--trust-host-keys")
+    HostKey.objects.get().revoke(by=None)
+    _, err = run("import_inventory", inventory(1), "--trust-host-keys")
+    assert HostKey.objects.get().state == "revoked"
+    assert "was revoked and stays so" in err
+
+
+def test_a_dry_run_writes_nothing(run: Run, inventory: Any) -> None:
+    out, _ = run("import_inventory", inventory(), "--dry-run")
+    assert out.startswith("Would import: ")
+    assert not Target.objects.exists()
+    assert not Credential.objects.exists()
+
+
+def test_one_wrong_row_imports_nothing_and_every_mistake_is_named(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "inventory.json"
+    good = {"name": "web1", "address": "10.0.0.1"}
+    rows = [
+        good,
+        {"name": "web2", "adress": "10.0.0.2"},
+        {"name": "WEB1", "address": "10.0.0.3"},
+        {"name": "web4", "address": "-oX", "port": 99999},
+        {"name": "web5", "address": "10.0.0.5", "user": "ops"},
+        {"name": "web6", "address": "10.0.0.6", "user": "ops", "private_key": "missing"},
+        {"name": "web7", "address": "10.0.0.7", "host_key": "ssh-dss AAAA"},
+        {"name": "web8", "address": "10.0.0.8", "variables": {"PATH": "x"}},
+        {"name": "web9", "address": "10.0.0.9", "port": "22"},
+        "web10",
+    ]
+    file.write_text(json.dumps({"hosts": rows}))
+    with pytest.raises(CommandError) as caught:
+        run("import_inventory", str(file))
+    text = str(caught.value)
+    for number in (1, 2, 4, 5, 6, 7, 8, 9):
+        assert f"hosts[{number}]" in text
+    assert "did you mean 'address'" in text
+    assert "the same as hosts[0] (web1)" in text
+    assert not Target.objects.exists()
+    file.write_text(json.dumps({"hosts": [good, rows[3]]}))
+    with pytest.raises(CommandError, match=r"hosts\[1\] \(web4\): address: "):
+        run("import_inventory", str(file))
+    assert not Target.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"hosts": 1}', '{"hosts": [', "\x00"])
+def test_a_file_that_is_no_inventory_is_refused(run: Run, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "inventory.json"
+    file.write_text(text)
+    with pytest.raises(CommandError, match="Nothing was imported"):
+        run("import_inventory", str(file))
+
+
+def test_other_formats_are_refused_with_a_way_out(run: Run, inventory: Any) -> None:
+    with pytest.raises(CommandError, match="Convert the file to JSON"):
+        run("import_inventory", inventory(), "--format", "csv")
