@@ -73,6 +73,11 @@ TEMPLATES = [
 ]
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "automation.api.problems.exception_handler",
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "automation.api.authentication.BearerAuthentication",
+        "automation.api.authentication.InProcessAuthentication",
+        "automation.api.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
