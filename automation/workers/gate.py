@@ -49,14 +49,6 @@ def enter(run: JobRun, work: Work) -> Answer | Block:
     return "go"
 
 
-def leave(run: JobRun, work: Work, *, keep_lock: bool) -> None:
-    """The target's last known end: free its lock and its place in the window."""
-    if work.changing:
-        run.in_flight -= 1
-    if not keep_lock:
-        TargetLock.objects.filter(run_target=work.row).delete()
-
-
 def lock_keys(work: Work) -> list[str]:
     """One machine is one lock, whatever its names: each host key counts, and the target itself."""
     keys = [f"hostkey:{fingerprint(line.split()[1])}" for line in work.leaf["host_keys"]]
