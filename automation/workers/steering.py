@@ -34,6 +34,7 @@ class Steering:
         self._wire = wire
         self._installation = installation
         self._jobs: list[Callable[[], None]] = []
+        self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
 
     def take_jobs(self) -> list[Callable[[], None]]:
@@ -55,6 +56,8 @@ class Steering:
         self.waiting = False
         for work in going:
             self._go_on(run, work, drift)
+        while self._entering:
+            self._enter(run, drift)
 
     def _cancel(self, works: list[Work]) -> None:
         for work in works:
@@ -74,20 +77,24 @@ class Steering:
                 case Skip(step_indexes=indexes, code=code):
                     self._endings.skip(work, indexes, code)
                 case Begin() as begin:
-                    self._begin(run, work, begin, drift)
+                    if not self._begin(run, work, begin, drift):
+                        return
 
-    def _begin(self, run: JobRun, work: Work, begin: Begin, drift: gate.Drift) -> None:
+    def _begin(self, run: JobRun, work: Work, begin: Begin, drift: gate.Drift) -> bool:
+        """False when the target stands at the entrance, where all that came in this tick are looked at."""
         work.step_index = begin.step_index
         if begin.body in ("run", "check"):
             if stop := self._stop_code(run, work):
                 self._endings.skip_rest(run, work, stop)
-                return
+                return True
             if verdict := self._refusal(work, drift) or condition_holds(work):
                 self._endings.close_unsent(run, work, verdict)
-                return
-        if work.sequence.changes(begin.step_index, begin.body) and not self._entered(run, work):
-            return
+                return True
+        if work.sequence.changes(begin.step_index, begin.body) and not work.changing:
+            self._entering.append((work, begin))
+            return False
         self._claim(work, begin)
+        return True
 
     def _stop_code(self, run: JobRun, work: Work) -> str:
         if run.cancel_requested:
@@ -103,16 +110,24 @@ class Steering:
         work.address = address_of(work, drift.targets[work.leaf["target"]])
         return None
 
-    def _entered(self, run: JobRun, work: Work) -> bool:
-        answer = gate.enter(run, work)
-        if isinstance(answer, gate.Block):
-            self._endings.close_unsent(run, work, Verdict(ResultState.BLOCKED, answer.code, answer.message))
-        elif answer == "wait":
-            work.pause(0.3)
-            self.waiting = True
-        elif answer == "stopped":
-            self._endings.skip_rest(run, work, run.stop_code or "rollout.budget")
-        return answer == "go"
+    def _enter(self, run: JobRun, drift: gate.Drift) -> None:
+        entering, self._entering = self._entering, []
+        entrance = gate.Entrance(run, [work for work, _ in entering])
+        for work, begin in entering:
+            answer = entrance.admit(work)
+            if isinstance(answer, gate.Block):
+                refused = Verdict(ResultState.BLOCKED, answer.code, answer.message)
+                self._endings.close_unsent(run, work, refused)
+            elif answer == "wait":
+                work.pause(0.3)
+                self.waiting = True
+            elif answer == "stopped":
+                self._endings.skip_rest(run, work, run.stop_code or "rollout.budget")
+            else:
+                self._claim(work, begin)
+        entrance.store()
+        for work, _ in entering:
+            self._go_on(run, work, drift)
 
     def _claim(self, work: Work, begin: Begin) -> None:
         key = (begin.step_index, begin.body)
