@@ -9,10 +9,11 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from automation.libraries.envelope import Order
-from automation.models import Attempt, AttemptState, JobRun, ResultState
+from automation.models import Attempt, AttemptState, JobRun, ResultState, Target
 from automation.workers import gate
 from automation.workers.endings import Endings
-from automation.workers.errand import address_of, condition_holds, payload_of, secrets_of
+from automation.workers.errand import address_of, condition_holds, payload_of
+from automation.workers.logins import Logins
 from automation.workers.output import OutputStore
 from automation.workers.recorder import Recorder
 from automation.workers.reports import start_recovery
@@ -33,6 +34,7 @@ class Steering:
         self._endings = endings
         self._wire = wire
         self._installation = installation
+        self._logins = Logins()
         self._jobs: list[Callable[[], None]] = []
         self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
@@ -107,8 +109,15 @@ class Steering:
         block = drift.blocks(work)
         if block is not None:
             return Verdict(ResultState.BLOCKED, block.code, block.message)
-        work.address = address_of(work, drift.targets[work.leaf["target"]])
+        self._locate(work, drift.targets[work.leaf["target"]])
         return None
+
+    def _locate(self, work: Work, target: Target) -> None:
+        """Set where and as whom the target is reached."""
+        if target.credential is None:
+            raise ValueError(f"{target} has no credential; drift should have said so")
+        login = self._logins.of(target.credential, work.leaf["login"])
+        work.address, work.masker = address_of(work, login.credentials), login.masker
 
     def _enter(self, run: JobRun, drift: gate.Drift) -> None:
         entering, self._entering = self._entering, []
@@ -158,9 +167,9 @@ class Steering:
             if target is None or target.credential is None:
                 self._nobody_to_ask(run, work, attempt)
                 return
-            work.address = address_of(work, target)
+            self._locate(work, target)
         if work.output is None:
-            work.output = OutputStore(attempt, secrets_of(work.where))
+            work.output = OutputStore(attempt, work.masker)
         if attempt.state == AttemptState.CLAIMED:
             self._connect_or_send(work, attempt)
         else:
@@ -214,7 +223,7 @@ class Steering:
             return
         start_recovery(work)
         # Output held back for masking, or in the moving tail, comes again: start where storage ends.
-        work.output = OutputStore(attempt, secrets_of(work.where))
+        work.output = OutputStore(attempt, work.masker)
         errand, age, offsets = self._errand(work, attempt), attempt.intent_age, work.offsets()
         self._out(work, lambda: self._wire.reclaim(errand, intent_age=age, offsets=offsets))
 
