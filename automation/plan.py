@@ -205,6 +205,8 @@ def blast_radius(plan: Plan) -> dict[str, Any]:
         name: Target.objects.usable().filter(groups__name=name).count()
         for name in {group.name for target in targets for group in target.groups.all()}
     }
+    held = Target.objects.usable().filter(runs__locks__isnull=False)
+    locked = set(held.values_list("pk", flat=True))
     in_group = Counter(group.name for target in targets for group in target.groups.all())
     return {
         "targets": len(targets),
@@ -216,8 +218,6 @@ def blast_radius(plan: Plan) -> dict[str, Any]:
         },
         "without_trusted_key": [t.name for t in targets if not t.trusted_keys()],
         "without_credential": [t.name for t in targets if t.credential is None],
-        "locked": sorted({t.name for t in targets if t.runs.filter(locks__isnull=False).exists()})
-        if len(targets) <= 200
-        else [],
+        "locked": sorted(target.name for target in targets if target.pk in locked),
         "worst_case": plan.rollout.worst_case,
     }
