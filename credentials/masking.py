@@ -36,6 +36,13 @@ class Masker:
         self._prefixes = {p[:n] for p in self._patterns for n in range(1, SHORTEST)}
         self._stems = _by_stem(self._patterns)
 
+    def fresh(self) -> "Masker":
+        """Another one for the same secrets and a stream of its own, without looking for their forms again."""
+        other = Masker(())
+        other._patterns, other._longest, other._minimal = self._patterns, self._longest, self._minimal
+        other._prefixes, other._stems = self._prefixes, self._stems
+        return other
+
     def __repr__(self) -> str:
         return f"<Masker of {SHOWN}>"
 

@@ -6,7 +6,6 @@ from django.utils import timezone
 
 from automation.models import Attempt, AttemptState, JobRun, ResultState, RunTarget, StepResult
 from automation.models.results import GOOD, UNFINISHED
-from automation.workers import gate
 from automation.workers.recorder import Recorder
 from automation.workers.settle import Verdict, settle
 from automation.workers.work import Work
@@ -94,10 +93,10 @@ class Endings:
 
     def finish(self, run: JobRun, work: Work, *, good: bool) -> None:
         """The target's last known end."""
-        gate.leave(run, work, keep_lock=work.unknown)
+        if work.changing:
+            run.in_flight -= 1
         work.row.state, work.row.good = RunTarget.State.DONE, good
-        work.row.save(update_fields=["state", "good"])
-        run.save(update_fields=["in_flight"])
+        self._recorder.finished(work, keep_lock=work.unknown)
 
     def _told(self, run: JobRun, work: Work, result: StepResult, *, body: str = "") -> None:
         self._recorder.result(work, result, body=body)
@@ -113,7 +112,7 @@ class Endings:
                 self._recorder.tell(
                     {"kind": "note", "code": run.stop_code, "message": _STOPPED[run.stop_code]}
                 )
-        run.save(update_fields=["bad", "stop_code"])
+        self._recorder.counted()
 
     def _stop_code(self, run: JobRun, result: StepResult) -> str:
         if self._canary and result.state not in NOT_THE_CHANGES_FAULT:

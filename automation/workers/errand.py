@@ -9,37 +9,18 @@ from automation.definitions.conditions import Condition
 from automation.definitions.errors import ConditionError
 from automation.definitions.parameters import build_payload, prelude
 from automation.libraries.types import Credentials, Endpoint
-from automation.models import ResultState, Target
+from automation.models import ResultState
 from automation.workers.sequence import BodyName
 from automation.workers.settle import Verdict
 from automation.workers.wire import Address
 from automation.workers.work import Work
-from credentials.secret import Secret
 
 
-def address_of(work: Work, target: Target) -> Address:
-    """The frozen place and login, with today's secrets of that credential."""
+def address_of(work: Work, credentials: Credentials) -> Address:
+    """The frozen place, with today's secrets of the frozen login."""
     leaf = work.leaf
-    if target.credential is None:
-        raise ValueError(f"{target} has no credential; drift should have said so")
-    secrets = target.credential.secrets()
-    return Address(
-        position=work.position,
-        endpoint=Endpoint(leaf["address"], leaf["port"], tuple(leaf["host_keys"])),
-        credentials=Credentials(
-            username=leaf["login"],
-            password=secrets.password,
-            private_key=secrets.private_key,
-            passphrase=secrets.passphrase,
-            become_password=secrets.become_password,
-        ),
-    )
-
-
-def secrets_of(address: Address) -> list[Secret]:
-    """Everything that must never be stored as this target's output."""
-    known = address.credentials
-    return [s for s in (known.password, known.private_key, known.passphrase, known.become_password) if s]
+    endpoint = Endpoint(leaf["address"], leaf["port"], tuple(leaf["host_keys"]))
+    return Address(position=work.position, endpoint=endpoint, credentials=credentials)
 
 
 def payload_of(work: Work, body: BodyName) -> bytes:

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from django.db import connection
+
 from automation.models import HostKey, JobRun, RunTarget, Target, TargetLock
 from automation.models.inventory import fingerprint
 from automation.policy.rules import Facts, load_policy
@@ -22,55 +24,77 @@ class Block:
     message: str
 
 
-def enter(run: JobRun, work: Work) -> Answer | Block:
-    """Let the target begin its changes, if the whole run's budget and width allow it and its lock is free.
+class Entrance:
+    """Lets targets begin their changes, one after the other, with a fixed number of queries for them all.
 
     The caller holds the run's row lock, so for all shards together: bad ≤ max_failures and in_flight <
-    max_parallel hold at every start.
+    max_parallel hold at every start. `store` belongs to the same transaction.
     """
-    if work.changing:
-        return "go"
-    if run.stopped or run.bad > run.max_failures:
-        return "stopped"
-    if run.in_flight >= run.max_parallel:
-        return "wait"
-    holder = _lock(run, work)
-    if holder is not None:
-        if holder.run_target.state != RunTarget.State.DONE:
+
+    def __init__(self, run: JobRun, works: list[Work]) -> None:
+        self._run = run
+        self._entered: list[Work] = []
+        self._taken: set[str] = set()
+        self._keys = {work.position: lock_keys(work) for work in works}
+        self._held = _held(works, self._keys) if works else {}
+
+    def admit(self, work: Work) -> Answer | Block:
+        """Whether the whole run's budget and width allow this target to begin, and its lock is free."""
+        run = self._run
+        if run.stopped or run.bad > run.max_failures:
+            return "stopped"
+        if run.in_flight >= run.max_parallel:
             return "wait"
-        return Block(
-            "target.locked",
-            f"Run {holder.run_id} left this target in a state nobody knows: look at it, then free its lock.",
+        keys = self._keys[work.position]
+        if not self._taken.isdisjoint(keys):
+            return "wait"
+        found = [self._held[key] for key in keys if key in self._held]
+        holders = [lock for lock in found if lock.run_target_id != work.row.pk]
+        if any(holder.run_target.state != RunTarget.State.DONE for holder in holders):
+            return "wait"
+        if holders:
+            return Block(
+                "target.locked",
+                f"Run {holders[0].run_id} left this target in a state nobody knows: "
+                "look at it, then free its lock.",
+            )
+        run.in_flight += 1
+        work.row.state = RunTarget.State.CHANGING
+        self._taken.update(keys)
+        self._entered.append(work)
+        return "go"
+
+    def store(self) -> None:
+        """Write what was admitted."""
+        if not self._entered:
+            return
+        TargetLock.objects.bulk_create(
+            [
+                TargetLock(key=key, run=self._run, run_target=work.row)
+                for work in self._entered
+                for key in self._keys[work.position]
+            ]
         )
-    run.in_flight += 1
-    run.save(update_fields=["in_flight"])
-    work.row.state = RunTarget.State.CHANGING
-    work.row.save(update_fields=["state"])
-    return "go"
+        entered = RunTarget.objects.filter(pk__in=[work.row.pk for work in self._entered])
+        entered.update(state=RunTarget.State.CHANGING)
+        self._run.save(update_fields=["in_flight"])
 
 
-def leave(run: JobRun, work: Work, *, keep_lock: bool) -> None:
-    """The target's last known end: free its lock and its place in the window."""
-    if work.changing:
-        run.in_flight -= 1
-    if not keep_lock:
-        TargetLock.objects.filter(run_target=work.row).delete()
+def _held(works: list[Work], keys: dict[int, list[str]]) -> dict[str, TargetLock]:
+    """Locks that are held, by key."""
+    if connection.features.has_select_for_update:
+        # Another run may be about to take the same locks; on SQLite there is one writer at a time anyway.
+        targets = Target.objects.filter(pk__in=[work.leaf["target"] for work in works])
+        list(targets.order_by("pk").select_for_update().values_list("pk", flat=True))
+    wanted = [key for work in works for key in keys[work.position]]
+    held = TargetLock.objects.filter(key__in=wanted).select_related("run_target")
+    return {lock.key: lock for lock in held}
 
 
 def lock_keys(work: Work) -> list[str]:
     """One machine is one lock, whatever its names: each host key counts, and the target itself."""
     keys = [f"hostkey:{fingerprint(line.split()[1])}" for line in work.leaf["host_keys"]]
     return [*keys, f"target:{work.leaf['target']}"]
-
-
-def _lock(run: JobRun, work: Work) -> TargetLock | None:
-    """Take all locks of the target, or return one that somebody else holds."""
-    keys = lock_keys(work)
-    held = TargetLock.objects.filter(key__in=keys).exclude(run_target=work.row)
-    holder = held.select_related("run_target").first()
-    if holder is None:
-        TargetLock.objects.bulk_create([TargetLock(key=key, run=run, run_target=work.row) for key in keys])
-    return holder
 
 
 class Drift:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Any
 
 from automation.libraries.types import Stream
 from automation.models import Attempt, OutputChunk
 from credentials.masking import Masker
-from credentials.secret import Secret
 
 CHUNK_BYTES = 64 * 1024
 HEAD_BYTES = 4 * 1024 * 1024
@@ -100,11 +98,10 @@ class OutputStore:
 
     FIELDS = tuple(f"{s}_{what}" for s in ("stdout", "stderr") for what in ("remote", "stored", "dropped"))
 
-    def __init__(self, attempt: Attempt, secrets: Iterable[Secret]) -> None:
-        known = tuple(secrets)
+    def __init__(self, attempt: Attempt, masker: Masker) -> None:
         self._streams: dict[str, StreamStore] = {
-            "stdout": StreamStore(attempt, "stdout", Masker(known)),
-            "stderr": StreamStore(attempt, "stderr", Masker(known)),
+            "stdout": StreamStore(attempt, "stdout", masker.fresh()),
+            "stderr": StreamStore(attempt, "stderr", masker.fresh()),
         }
         self._told: dict[str, int] = {name: store.reach for name, store in self._streams.items()}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from automation.models import Attempt, JobRun, OutputChunk, StepResult
+from automation.models import Attempt, JobRun, OutputChunk, RunTarget, StepResult, TargetLock
 from automation.workers.output import OutputStore
+from automation.workers.rows import update_rows
 from automation.workers.work import Work
 
 ATTEMPT_FIELDS = (
@@ -44,6 +45,9 @@ class Recorder:
         self._new: dict[Any, Attempt] = {}
         self._attempts: dict[Any, Attempt] = {}
         self._results: dict[int, StepResult] = {}
+        self._finished: dict[int, RunTarget] = {}
+        self._freed: list[int] = []
+        self._counted = False
         self._chunks: list[OutputChunk] = []
         self._events: list[dict[str, Any]] = []
         self._growing: dict[int, Work] = {}
@@ -75,6 +79,17 @@ class Recorder:
         self._results[result.pk] = result
         event = {"kind": "step", "target": work.row.name, "step": result.step, "body": body, "state": state}
         self._events.append(event | ({"message": message} if message else {}))
+
+    def counted(self) -> None:
+        """The run's counters changed."""
+        self._counted = True
+
+    def finished(self, work: Work, *, keep_lock: bool) -> None:
+        """The target is done; its lock is freed with it."""
+        self._finished[work.row.pk] = work.row
+        if not keep_lock:
+            self._freed.append(work.row.pk)
+        self._counted = True
 
     def note(self, work: Work, code: str, message: str) -> None:
         self._events.append({"kind": "note", "target": work.row.name, "code": code, "message": message})
@@ -111,13 +126,17 @@ class Recorder:
             self.flush_output(work, last=False)
         if self._new:
             Attempt.objects.bulk_create(self._new.values())
-        for attempt in self._attempts.values():
-            attempt.save(update_fields=ATTEMPT_FIELDS)
-        for result in self._results.values():
-            result.save(update_fields=RESULT_FIELDS)
+        update_rows(self._attempts.values(), ATTEMPT_FIELDS)
+        update_rows(self._results.values(), RESULT_FIELDS)
+        update_rows(self._finished.values(), ("state", "good"))
+        if self._freed:
+            TargetLock.objects.filter(run_target__in=self._freed).delete()
+        if self._counted:
+            run.save(update_fields=["in_flight", "bad", "stop_code"])
         if self._chunks:
             OutputChunk.objects.bulk_create(self._chunks)
         if self._events:
             run.tell(self._events)
         self._new, self._attempts, self._results = {}, {}, {}
         self._chunks, self._events = [], []
+        self._finished, self._freed, self._counted = {}, [], False

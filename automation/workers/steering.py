@@ -9,10 +9,11 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from automation.libraries.envelope import Order
-from automation.models import Attempt, AttemptState, JobRun, ResultState
+from automation.models import Attempt, AttemptState, JobRun, ResultState, Target
 from automation.workers import gate
 from automation.workers.endings import Endings
-from automation.workers.errand import address_of, condition_holds, payload_of, secrets_of
+from automation.workers.errand import address_of, condition_holds, payload_of
+from automation.workers.logins import Logins
 from automation.workers.output import OutputStore
 from automation.workers.recorder import Recorder
 from automation.workers.reports import start_recovery
@@ -33,7 +34,9 @@ class Steering:
         self._endings = endings
         self._wire = wire
         self._installation = installation
+        self._logins = Logins()
         self._jobs: list[Callable[[], None]] = []
+        self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
 
     def take_jobs(self) -> list[Callable[[], None]]:
@@ -55,6 +58,8 @@ class Steering:
         self.waiting = False
         for work in going:
             self._go_on(run, work, drift)
+        while self._entering:
+            self._enter(run, drift)
 
     def _cancel(self, works: list[Work]) -> None:
         for work in works:
@@ -74,20 +79,24 @@ class Steering:
                 case Skip(step_indexes=indexes, code=code):
                     self._endings.skip(work, indexes, code)
                 case Begin() as begin:
-                    self._begin(run, work, begin, drift)
+                    if not self._begin(run, work, begin, drift):
+                        return
 
-    def _begin(self, run: JobRun, work: Work, begin: Begin, drift: gate.Drift) -> None:
+    def _begin(self, run: JobRun, work: Work, begin: Begin, drift: gate.Drift) -> bool:
+        """False when the target stands at the entrance, where all that came in this tick are looked at."""
         work.step_index = begin.step_index
         if begin.body in ("run", "check"):
             if stop := self._stop_code(run, work):
                 self._endings.skip_rest(run, work, stop)
-                return
+                return True
             if verdict := self._refusal(work, drift) or condition_holds(work):
                 self._endings.close_unsent(run, work, verdict)
-                return
-        if work.sequence.changes(begin.step_index, begin.body) and not self._entered(run, work):
-            return
+                return True
+        if work.sequence.changes(begin.step_index, begin.body) and not work.changing:
+            self._entering.append((work, begin))
+            return False
         self._claim(work, begin)
+        return True
 
     def _stop_code(self, run: JobRun, work: Work) -> str:
         if run.cancel_requested:
@@ -100,19 +109,34 @@ class Steering:
         block = drift.blocks(work)
         if block is not None:
             return Verdict(ResultState.BLOCKED, block.code, block.message)
-        work.address = address_of(work, drift.targets[work.leaf["target"]])
+        self._locate(work, drift.targets[work.leaf["target"]])
         return None
 
-    def _entered(self, run: JobRun, work: Work) -> bool:
-        answer = gate.enter(run, work)
-        if isinstance(answer, gate.Block):
-            self._endings.close_unsent(run, work, Verdict(ResultState.BLOCKED, answer.code, answer.message))
-        elif answer == "wait":
-            work.pause(0.3)
-            self.waiting = True
-        elif answer == "stopped":
-            self._endings.skip_rest(run, work, run.stop_code or "rollout.budget")
-        return answer == "go"
+    def _locate(self, work: Work, target: Target) -> None:
+        """Set where and as whom the target is reached."""
+        if target.credential is None:
+            raise ValueError(f"{target} has no credential; drift should have said so")
+        login = self._logins.of(target.credential, work.leaf["login"])
+        work.address, work.masker = address_of(work, login.credentials), login.masker
+
+    def _enter(self, run: JobRun, drift: gate.Drift) -> None:
+        entering, self._entering = self._entering, []
+        entrance = gate.Entrance(run, [work for work, _ in entering])
+        for work, begin in entering:
+            answer = entrance.admit(work)
+            if isinstance(answer, gate.Block):
+                refused = Verdict(ResultState.BLOCKED, answer.code, answer.message)
+                self._endings.close_unsent(run, work, refused)
+            elif answer == "wait":
+                work.pause(0.3)
+                self.waiting = True
+            elif answer == "stopped":
+                self._endings.skip_rest(run, work, run.stop_code or "rollout.budget")
+            else:
+                self._claim(work, begin)
+        entrance.store()
+        for work, _ in entering:
+            self._go_on(run, work, drift)
 
     def _claim(self, work: Work, begin: Begin) -> None:
         key = (begin.step_index, begin.body)
@@ -143,9 +167,9 @@ class Steering:
             if target is None or target.credential is None:
                 self._nobody_to_ask(run, work, attempt)
                 return
-            work.address = address_of(work, target)
+            self._locate(work, target)
         if work.output is None:
-            work.output = OutputStore(attempt, secrets_of(work.where))
+            work.output = OutputStore(attempt, work.masker)
         if attempt.state == AttemptState.CLAIMED:
             self._connect_or_send(work, attempt)
         else:
@@ -199,7 +223,7 @@ class Steering:
             return
         start_recovery(work)
         # Output held back for masking, or in the moving tail, comes again: start where storage ends.
-        work.output = OutputStore(attempt, secrets_of(work.where))
+        work.output = OutputStore(attempt, work.masker)
         errand, age, offsets = self._errand(work, attempt), attempt.intent_age, work.offsets()
         self._out(work, lambda: self._wire.reclaim(errand, intent_age=age, offsets=offsets))
 

@@ -16,6 +16,7 @@ from automation.plan import sha256
 from automation.workers.output import OutputStore
 from automation.workers.sequence import Action, Sequence
 from automation.workers.wire import Address
+from credentials.masking import Masker
 
 Tried = tuple[int, str]
 
@@ -38,6 +39,7 @@ class Work:
     step_index: int = 0
     control: Control = field(default_factory=Control)
     output: OutputStore | None = None
+    masker: Masker = field(default_factory=lambda: Masker(()))
     busy: bool = False
     connected: bool = False
     unknown: bool = False

@@ -268,3 +268,11 @@ def test_ordinary_output_passes_fast() -> None:
         masker.feed(chunk)
     # Far below what it does on an idle machine, far above what a byte-by-byte search would reach.
     assert 100 * len(chunk) / (time.process_time() - started) > 20_000_000
+
+
+def test_a_fresh_masker_knows_the_same_secrets_and_nothing_of_the_other_stream() -> None:
+    masker = Masker([Secret(PLAIN)])
+    masker.feed(PLAIN[:8].encode())
+    other = masker.fresh()
+    assert other.feed(PLAIN[8:].encode()) == (PLAIN[8:].encode(), len(PLAIN) - 8)
+    assert other.feed(PLAIN.encode()) == (TOKEN, len(PLAIN))

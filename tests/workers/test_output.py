@@ -5,6 +5,7 @@ import pytest
 from automation.models import Attempt, OutputChunk
 from automation.workers import output
 from automation.workers.output import OutputStore
+from credentials.masking import Masker
 from credentials.secret import Secret
 
 
@@ -14,7 +15,7 @@ def pieces(chunks: list[OutputChunk]) -> list[tuple[int, int]]:
 
 def test_small_output_is_stored_whole_and_at_once() -> None:
     attempt = Attempt()
-    store = OutputStore(attempt, [])
+    store = OutputStore(attempt, Masker([]))
     store.feed("stdout", b"hello\n")
     chunks, grown = store.flush()
     assert [bytes(chunk.data) for chunk in chunks] == [b"hello\n"]
@@ -23,7 +24,7 @@ def test_small_output_is_stored_whole_and_at_once() -> None:
 
 
 def test_a_large_piece_is_cut_into_chunks() -> None:
-    store = OutputStore(Attempt(), [])
+    store = OutputStore(Attempt(), Masker([]))
     store.feed("stderr", b"x" * (output.CHUNK_BYTES + 1))
     chunks, _ = store.flush()
     assert pieces(chunks) == [(0, output.CHUNK_BYTES), (output.CHUNK_BYTES, output.CHUNK_BYTES + 1)]
@@ -31,7 +32,7 @@ def test_a_large_piece_is_cut_into_chunks() -> None:
 
 def test_beyond_the_cap_head_and_tail_are_kept_and_the_gap_is_counted() -> None:
     attempt = Attempt()
-    store = OutputStore(attempt, [])
+    store = OutputStore(attempt, Masker([]))
     written: list[OutputChunk] = []
     for number in range(100):
         store.feed("stdout", bytes([number]) * 65536 * 4)
@@ -46,7 +47,7 @@ def test_beyond_the_cap_head_and_tail_are_kept_and_the_gap_is_counted() -> None:
 
 def test_a_reader_that_comes_later_gets_the_moving_tail_again() -> None:
     attempt = Attempt()
-    store = OutputStore(attempt, [])
+    store = OutputStore(attempt, Masker([]))
     store.feed("stdout", b"a" * output.HEAD_BYTES)
     store.feed("stdout", b"b" * 1000)
     store.flush()
@@ -55,7 +56,7 @@ def test_a_reader_that_comes_later_gets_the_moving_tail_again() -> None:
 
 def test_a_secret_across_two_pieces_is_masked_and_offsets_stay_apart() -> None:
     attempt = Attempt()
-    store = OutputStore(attempt, [Secret("hunter2hunter2")])
+    store = OutputStore(attempt, Masker([Secret("hunter2hunter2")]))
     store.feed("stdout", b"password hunter2h")
     first, _ = store.flush()
     store.feed("stdout", b"unter2 end")
@@ -69,10 +70,10 @@ def test_a_secret_across_two_pieces_is_masked_and_offsets_stay_apart() -> None:
 def test_reading_on_after_any_cut_stores_the_same_bytes(cut: int) -> None:
     sent = b"password hunter2hunter2 end"
     attempt = Attempt()
-    before = OutputStore(attempt, [Secret("hunter2hunter2")])
+    before = OutputStore(attempt, Masker([Secret("hunter2hunter2")]))
     before.feed("stdout", sent[:cut])
     stored = [bytes(c.data) for c in before.flush()[0]]
-    after = OutputStore(attempt, [Secret("hunter2hunter2")])
+    after = OutputStore(attempt, Masker([Secret("hunter2hunter2")]))
     after.feed("stdout", sent[attempt.stdout_remote :])
     stored += [bytes(c.data) for c in after.flush(last=True)[0]]
     assert b"".join(stored) == b"password ******** end"

@@ -1,0 +1,42 @@
+"""Who logs in: each credential's secrets opened once, with what masks them in output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from automation.libraries.types import Credentials
+from credentials.masking import Masker
+from credentials.models import Credential
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """`masker` knows everything that must never be stored as output; take a fresh one for each stream."""
+
+    credentials: Credentials
+    masker: Masker = field(repr=False)
+
+
+class Logins:
+    """Many targets share a credential; decrypting it and finding its secrets' forms is dear."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, str], Login] = {}
+
+    def of(self, credential: Credential, username: str) -> Login:
+        """The login as `username` with the secrets that this row was loaded with.
+
+        Raises DecryptionError, KeysUnusable.
+        """
+        key = (credential.pk, credential.version, username)
+        if key not in self._known:
+            secrets = credential.secrets()
+            given = Credentials(
+                username=username,
+                password=secrets.password,
+                private_key=secrets.private_key,
+                passphrase=secrets.passphrase,
+                become_password=secrets.become_password,
+            )
+            self._known[key] = Login(given, Masker(secrets.present()))
+        return self._known[key]

@@ -1,0 +1,1 @@
+"""How fast the product is, as ratios to its peers in one run. Never part of the tests."""

@@ -1,0 +1,45 @@
+"""`python -m benchmarks NAME`: what the product costs beside others. Nothing passes or fails."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from benchmarks import envelope, fanout
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ops bench", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=["fanout", "envelope"], default="fanout")
+    parser.add_argument("--targets", type=int, default=200, help="fanout: how many (default %(default)s)")
+    parser.add_argument("--width", type=int, default=50, help="fanout: at once (default %(default)s)")
+    parser.add_argument("--rounds", type=int, help="samples of each case (default: fanout 5, envelope 30)")
+    parser.add_argument("--no-ansible", action="store_true", help="fanout: leave Ansible out")
+    parser.add_argument("--json", type=Path, help="where to write all samples (default var/benchmarks/)")
+    given = parser.parse_args()
+    data = Path(os.environ.get("OPSPORTAL_DATA") or ROOT / "var") / "benchmarks"
+    json = given.json or data / f"{given.name}.json"
+    print(fanout.crowd(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="opsportal-bench-") as folder:
+        if given.name == "envelope":
+            print(envelope.run(rounds=given.rounds or 30, folder=Path(folder), json=json))
+        else:
+            wanted = fanout.Wanted(
+                targets=given.targets,
+                width=given.width,
+                rounds=given.rounds or 5,
+                ansible=not given.no_ansible,
+                folder=Path(folder),
+                cache=data / "cache",
+                json=json,
+            )
+            print(fanout.run(wanted))
+    print(f"All samples: {json}")
+
+
+if __name__ == "__main__":
+    main()
