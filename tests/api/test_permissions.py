@@ -9,6 +9,7 @@ import pytest
 from django.urls import URLPattern, get_resolver
 from rest_framework.test import APIClient
 
+from automation.api.inventory import GroupViews
 from automation.models import Group, HostKey, JobRun, Target
 from automation.models.workflows import Workflow
 from automation.roles import ROLES, SCOPES
@@ -163,10 +164,20 @@ def test_reading_changes_nothing(clients: dict[str, APIClient], one_of_each: dic
     assert str(everything()) == before
 
 
+def test_no_answer_of_any_route_holds_a_secret(
+    clients: dict[str, APIClient], one_of_each: dict[str, str]
+) -> None:
+    Target.objects.update(credential_id=one_of_each["credentials"])
+    for route in TABLE:
+        path = "/api/v1/" + route.replace("<pk>", one_of_each[route.split("/")[0]]).replace(
+            "<name>", "uptime"
+        )
+        for method in ("GET", "POST", "PATCH", "OPTIONS"):
+            assert b"hunter2" not in send(clients["admin"], method, path, b"{}").content, f"{method} {route}"
+
+
 def test_a_view_without_a_scope_is_closed(
     clients: dict[str, APIClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automation.api.inventory import GroupViews
-
     monkeypatch.setattr(GroupViews, "scopes", {})
     assert clients["admin"].get("/api/v1/groups/").status_code == 403

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from automation.models import AnsweredRequest, JobRun, Participant, StepResult, Target, TargetLock
+from automation.models import AnsweredRequest, ApiToken, JobRun, Participant, StepResult, Target, TargetLock
 from tests.api.conftest import READ_UPTIME, TOUCH, bearer, token_text
 
 URL = "/api/v1/runs/"
@@ -98,8 +98,6 @@ def test_the_owner_of_the_token_and_who_typed_the_sentence_are_requesters(
 def test_in_process_the_owner_of_the_token_is_a_requester_beside_the_principal(
     people: dict[str, User], web: list[Target]
 ) -> None:
-    from automation.models import ApiToken
-
     token = ApiToken.objects.valid(token_text(people["admin"], "ai"))
     inside: dict[str, Any] = {"opsportal.principal": people["operator"], "opsportal.auth": token}
     run = JobRun.objects.get(pk=APIClient().post(URL, ASKED, **inside).json()["id"])
