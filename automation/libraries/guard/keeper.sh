@@ -37,12 +37,13 @@ ops_find_session() {
 
 # Processes of the script that still live: all of its session (or group), and of its scope but us.
 ops_members() {
-    ops_found=
-    for ops_line in /proc/[0-9]*; do
+    ops_found= ops_line='[0-9]* [0-9]*'
+    [ "$ops_detach" = group ] && ops_line='[0-9]*'
+    # One grep for all of /proc; the shell would make a call for each byte of it.
+    for ops_line in $(grep -ls ") [A-Z] $ops_line ${ops_sid:-none} " /proc/[0-9]*/stat); do
+        ops_line=${ops_line%/stat}
         ops_pid=${ops_line#/proc/}
-        ops_stat "$ops_pid" && [ "$ops_state" != Z ] || continue
-        [ "$ops_detach" = group ] && ops_session=$ops_group
-        [ -n "$ops_sid" ] && [ "$ops_session" = "$ops_sid" ] && [ "$ops_began" -ge "$ops_mine" ] &&
+        ops_stat "$ops_pid" && [ "$ops_state" != Z ] && [ "$ops_began" -ge "$ops_mine" ] &&
             ops_found="$ops_found $ops_pid"
     done
     [ -n "$ops_scope" ] && while read -r ops_pid; do
