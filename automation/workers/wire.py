@@ -182,7 +182,7 @@ class Wire:
 
 
 def _as_end(end: PlainEnd) -> End:
-    """A plain body's end in the words of the envelope; one the target did not confirm may still be running."""
+    """A plain body's end in the words of the envelope; one nobody confirmed may still be running."""
     left = () if end.confirmed else ("the script itself",)
     outputs = parse_outputs(end.outputs)
     return End(

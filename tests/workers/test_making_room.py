@@ -18,7 +18,9 @@ def test_a_shard_that_only_waits_for_a_lock_makes_room_for_its_holder(spine: Spi
     # The holder's worker was lost after it had taken the lock; its shard waits in the queue.
     (work,) = load_shard(holder.shards.get())
     holder.refresh_from_db()
-    assert gate.enter(holder, work) == "go"
+    entrance = gate.Entrance(holder, [work])
+    assert entrance.admit(work) == "go"
+    entrance.store()
 
     tasks.run_shard(waiter.shards.get().pk)
     assert waiter.shards.get().state == Shard.State.QUEUED

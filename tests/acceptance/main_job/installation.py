@@ -1,10 +1,11 @@
-"""An installation as an administrator makes it: `up`, users and tokens by command, an inventory from a file."""
+"""An installation as an administrator makes it: `up`, people and tokens by command, a file of targets."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ class Installation:
     def client(self, token: str) -> AutomationClient:
         return AutomationClient(f"http://127.0.0.1:{self.portal.port}", token)
 
-    def load(self, inventory: dict[str, Any]) -> None:
-        """Import an inventory as the test hosts print it (role `web` becomes the group), trusting its keys."""
+    def load(self, inventory: Mapping[str, Any]) -> None:
+        """Import an inventory as the test hosts print it (role `web` becomes a group), trusting its keys."""
         file = self.data / "inventory.json"
         file.write_text(json.dumps(inventory))
         self.manage("import_inventory", str(file), "--trust-host-keys")
