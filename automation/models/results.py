@@ -81,6 +81,7 @@ class Attempt(models.Model):
     result = models.ForeignKey(StepResult, on_delete=models.CASCADE, related_name="attempts")
     body = models.CharField(max_length=10, choices=Body)
     number = models.PositiveSmallIntegerField()
+    after_undo = models.BooleanField(default=False, help_text="A verify that looks whether all is as before.")
     state = models.CharField(max_length=12, choices=AttemptState, default=AttemptState.CLAIMED)
     mode = models.CharField(max_length=10, choices=Mode)
     become = models.BooleanField()
@@ -109,6 +110,11 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.body} {self.number} {self.state}"
+
+    @property
+    def part(self) -> str:
+        """What this attempt is to its step: its body, and apart from it the verify after an undo."""
+        return "verify_undo" if self.after_undo else self.body
 
     @property
     def intent_age(self) -> float:

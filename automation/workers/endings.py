@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from automation.models import Attempt, AttemptState, JobRun, ResultState, RunTarget, StepResult
+from automation.models import AttemptState, JobRun, ResultState, RunTarget, StepResult
 from automation.models.results import GOOD, UNFINISHED
 from automation.workers.recorder import Recorder
 from automation.workers.settle import Verdict, settle
@@ -36,12 +36,12 @@ class Endings:
         self._recorder.flush_output(work, last=True)
         self._recorder.attempt(attempt)
         result, before = work.result(), work.result().state
-        settle(work, attempt.body, verdict, outputs=outputs, exit_code=exit_code)
+        settle(work, attempt.part, verdict, outputs=outputs, exit_code=exit_code)
         work.forget_attempt()
         work.busy = False
         if result.state != before:
             self._told(run, work, result, body=attempt.body)
-        elif attempt.body == Attempt.Body.UNDO:
+        elif result.undone is not None:
             state = "undone" if result.undone else "undo_failed"
             self._recorder.fact(work, body="undo", state=state, message=verdict.message)
         else:

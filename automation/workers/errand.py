@@ -9,8 +9,7 @@ from automation.definitions.conditions import Condition
 from automation.definitions.errors import ConditionError
 from automation.definitions.parameters import build_payload, prelude
 from automation.libraries.types import Credentials, Endpoint
-from automation.models import ResultState
-from automation.workers.sequence import BodyName
+from automation.models import Attempt, ResultState
 from automation.workers.settle import Verdict
 from automation.workers.wire import Address
 from automation.workers.work import Work
@@ -23,15 +22,20 @@ def address_of(work: Work, credentials: Credentials) -> Address:
     return Address(position=work.position, endpoint=endpoint, credentials=credentials)
 
 
-def payload_of(work: Work, body: BodyName) -> bytes:
-    """The body's script after its variables, as data: values never become part of the script's text."""
-    script = work.sequence.script(work.step_index, body)
+def payload_of(work: Work, attempt: Attempt) -> bytes:
+    """The body's script after its variables, as data: values never become part of the script's text.
+
+    `OPSPORTAL_PHASE` is `undo` in an undo and in the verify after it, else `run`.
+    """
+    script = work.sequence.script(work.step_index, Attempt.Body(attempt.body).value)
     if script is None:
-        raise ValueError(f"step {work.step_index} has no {body} body for {work.leaf['platform']}")
+        raise ValueError(f"step {work.step_index} has no {attempt.body} body for {work.leaf['platform']}")
     # A parameter nobody gave is empty, unless the target has a variable of that name.
     values = {**dict.fromkeys(work.parameters), **work.leaf["variables"]}
     values.update({name: value for name, value in work.parameters.items() if value is not None})
-    return build_payload(prelude(values, work.outputs()), script)
+    phase = b"undo" if attempt.part in ("undo", "verify_undo") else b"run"
+    # On the prelude's one line, so that line N of the script stays line N + 1 of the payload.
+    return build_payload(b"export OPSPORTAL_PHASE=%b; %b" % (phase, prelude(values, work.outputs())), script)
 
 
 def condition_holds(work: Work) -> Verdict | None:

@@ -18,10 +18,11 @@ UNDOABLE = (ResultState.FAILED, ResultState.TIMED_OUT)
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Start this body of this step."""
+    """Start this body of this step; a verify after an undo looks whether all is as before."""
 
     step_index: int
     body: BodyName
+    after_undo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Sequence:
         return body in ("run", "undo") and self.step(index).effect != "read"
 
     def next(self, results: list[StepResult], ended: dict[tuple[int, str], Attempt]) -> Action:
-        """`results` in order of steps; `ended` the last finished attempt of each step and body."""
+        """`results` in order of steps; `ended` the last finished attempt of each step and part."""
         for index, result in enumerate(results):
             if result.state == ResultState.SUCCEEDED or result.code in HARMLESS_SKIPS:
                 continue
@@ -93,7 +94,8 @@ class Sequence:
             for index in range(bad, -1, -1):
                 touched = index == bad or results[index].state == ResultState.SUCCEEDED
                 if touched and self._needs_undo(index, results[index], ended):
-                    return Begin(index, "undo")
+                    undone = (index, "undo") in ended
+                    return Begin(index, "verify", after_undo=True) if undone else Begin(index, "undo")
         return Finish(good=False)
 
     def _needs_undo(self, index: int, result: StepResult, ended: dict[tuple[int, str], Attempt]) -> bool:

@@ -102,30 +102,38 @@ def record_end(attempt: Attempt, end: End) -> None:
 
 def settle(
     work: Work,
-    body: str,
+    part: str,
     verdict: Verdict,
     *,
     outputs: dict[str, str] | None = None,
     exit_code: int | None = None,
 ) -> None:
-    """Write the verdict on a body into its step's result."""
+    """Write the verdict on a part of a step (a body, or the verify after its undo) into the step's result."""
     result = work.result()
-    if body == "undo":
-        result.undone = verdict.state == ResultState.SUCCEEDED
-        if not result.undone:
-            result.message = f"{result.message} Undo: {verdict.message or verdict.state}.".strip()
+    verify = work.sequence.script(work.step_index, "verify")
+    succeeded = verdict.state == ResultState.SUCCEEDED
+    if part in ("undo", "verify_undo"):
+        if part == "undo" and succeeded and verify is not None:
+            return  # verify decides
+        result.undone = succeeded
+        if not succeeded:
+            said = verdict.message or str(verdict.state)
+            result.message = (
+                f"{result.message} {'Undo' if part == 'undo' else 'Verify after undo'}: {said}".strip()
+            )
         return
-    if body == "verify":
-        result.verified = verdict.state == ResultState.SUCCEEDED
-        if verdict.state == ResultState.FAILED:
-            verdict = Verdict(ResultState.FAILED, "verify.failed", f"It ran, but: {verdict.message}")
+    if part == "verify":
+        result.verified = succeeded
+        if not succeeded and verdict.state != ResultState.CANCELLED:
+            verdict = Verdict(
+                ResultState.FAILED, "verify.failed", f"It ran, but did not verify: {verdict.message}"
+            )
         _close(work, verdict)
         return
     result.exit_code = exit_code
     if outputs:
         result.outputs = result.outputs | outputs
-    verify = work.sequence.script(work.step_index, "verify")
-    if verdict.state == ResultState.SUCCEEDED and verify is not None and body == "run":
+    if succeeded and verify is not None and part == "run":
         return  # still running: verify decides
     _close(work, verdict)
 

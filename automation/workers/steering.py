@@ -63,7 +63,7 @@ class Steering:
 
     def _cancel(self, works: list[Work]) -> None:
         for work in works:
-            if work.attempt is not None and work.attempt.body != Attempt.Body.UNDO:
+            if work.attempt is not None and work.attempt.part not in ("undo", "verify_undo"):
                 work.control.cancel()
                 if work.recovering:
                     work.give_up_at = min(work.give_up_at, time.monotonic() + CANCEL_SECONDS)
@@ -146,6 +146,7 @@ class Steering:
             id=uuid.uuid4(),
             result=work.result(),
             body=begin.body,
+            after_undo=begin.after_undo,
             number=work.tries[key],
             mode=Attempt.Mode.ENVELOPE if envelope else Attempt.Mode.PLAIN,
             become=work.sequence.step(begin.step_index).become,
@@ -231,7 +232,7 @@ class Steering:
         order = Order(
             attempt=attempt.pk.hex,
             installation=self._installation,
-            payload=payload_of(work, attempt.body),  # type: ignore[arg-type] # one of Attempt.Body
+            payload=payload_of(work, attempt),
             timeout=float(work.sequence.step(work.step_index).timeout),
             become=attempt.become,
             spool=attempt.spool or None,

@@ -108,7 +108,7 @@ class Work:
 
     def ended_here(self, attempt: Attempt) -> None:
         if attempt.state == AttemptState.ENDED:
-            self.ended[(self.step_index, attempt.body)] = attempt
+            self.ended[(self.step_index, attempt.part)] = attempt
 
 
 def load_work(row: RunTarget, sequence: Sequence, results: list[StepResult], attempts: list[Attempt]) -> Work:
@@ -126,7 +126,7 @@ def load_work(row: RunTarget, sequence: Sequence, results: list[StepResult], att
         index = index_of[attempt.result_id]
         work.tries[(index, attempt.body)] = max(work.tries.get((index, attempt.body), 0), attempt.number)
         if attempt.state == AttemptState.ENDED and not (attempt.mode == Attempt.Mode.PLAIN and attempt.code):
-            work.ended[(index, attempt.body)] = attempt
+            work.ended[(index, attempt.part)] = attempt
         if attempt.state == AttemptState.UNKNOWN:
             work.unknown = True
         if attempt.state in OPEN_ATTEMPTS:
