@@ -27,7 +27,7 @@ def payload_of(work: Work, attempt: Attempt) -> bytes:
 
     `OPSPORTAL_PHASE` is `undo` in an undo and in the verify after it, else `run`.
     """
-    script = work.sequence.script(work.step_index, Attempt.Body(attempt.body).value)
+    script = work.sequence.script(work.step_index, attempt.body)
     if script is None:
         raise ValueError(f"step {work.step_index} has no {attempt.body} body for {work.leaf['platform']}")
     # A parameter nobody gave is empty, unless the target has a variable of that name.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from automation.definitions.schema import Step, Workflow
+from automation.definitions.schema import Bodies, Step, Workflow
 from automation.models import Attempt, AttemptState, ResultState, StepResult
 
 BodyName = Literal["run", "check", "verify", "undo"]
@@ -55,8 +55,8 @@ class Sequence:
     def step(self, index: int) -> Step:
         return self.workflow.steps[index]
 
-    def script(self, index: int, body: BodyName) -> str | None:
-        bodies = self.step(index).bodies(body)
+    def script(self, index: int, body: str) -> str | None:
+        bodies: Bodies | None = getattr(self.step(index), body)
         return bodies.for_platform(self.platform) if bodies is not None else None
 
     def changes(self, index: int, body: BodyName) -> bool:

@@ -117,17 +117,14 @@ def settle(
             return  # verify decides
         result.undone = succeeded
         if not succeeded:
-            said = verdict.message or str(verdict.state)
-            result.message = (
-                f"{result.message} {'Undo' if part == 'undo' else 'Verify after undo'}: {said}".strip()
-            )
+            what = "Undo" if part == "undo" else "Verify after undo"
+            result.message = f"{result.message} {what}: {verdict.message or verdict.state}".strip()
         return
     if part == "verify":
         result.verified = succeeded
         if not succeeded and verdict.state != ResultState.CANCELLED:
-            verdict = Verdict(
-                ResultState.FAILED, "verify.failed", f"It ran, but did not verify: {verdict.message}"
-            )
+            said = f"It ran, but did not verify: {verdict.message}"
+            verdict = Verdict(ResultState.FAILED, "verify.failed", said)
         _close(work, verdict)
         return
     result.exit_code = exit_code
