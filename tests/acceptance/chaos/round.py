@@ -47,11 +47,11 @@ class Round:
         for name in self.hosts.names:
             self.hosts.raw(name, "sh", "-c", PREPARE)
         client = Client(self.portal.port, records.enlist(self.hosts))
-        faults = plan_faults(Random(self.seed), self.count, self.hosts.names)  # noqa: S311  it must repeat
+        faults = plan_faults(Random(self.seed), self.count, self.hosts.names)
         injector = Injector(self.portal, self.hosts, self.say, lambda: self._in_flight > 0)
         thread = threading.Thread(target=injector.inject, args=(faults,), daemon=True)
         thread.start()
-        random = Random(self.seed + 1)  # noqa: S311
+        random = Random(self.seed + 1)
         self._work(client, lambda: invent(random, len(self.submissions) + 1), thread.is_alive)
         healed = time.monotonic()
         self.say("all healed")
