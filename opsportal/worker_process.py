@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django.db import connections
 
+import automation.tasks  # noqa: F401 - loaded once, before the fork: no worker's first task waits for it
 from automation.workers.draining import DRAINING, SharedFlag
 from automation.workers.leases import worker_heartbeat
 from automation.workers.sweeper import sweep
