@@ -99,6 +99,7 @@ def queue_cluster(*, workers: int) -> dict[str, int]:
 Q_CLUSTER: dict[str, Any] = {
     "name": "opsportal",
     "orm": "default",
+    "broker_class": "opsportal.queue_broker.QuietBroker",
     "bulk": 1,
     "poll": 0.05,
     "timeout": 3600,  # a backstop: every piece of work has an earlier deadline of its own
