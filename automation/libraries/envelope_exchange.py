@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from automation.libraries.envelope_frames import OUTPUTS_LIMIT, FrameReader, Record
-from automation.libraries.envelope_upload import Upload
+from automation.libraries.envelope_upload import SUDO_PROMPT, Upload
 from automation.libraries.errors import (
     BecomeFailed,
     BecomePasswordRequired,
@@ -118,7 +118,7 @@ class Exchange:
             self._state[stream] = "outputs"
         elif record.word == "END":
             self._state[stream] = "over"
-        if (stream == "stdout" and record.word not in ("HELLO", "OUTPUTS")) or record.word == "HELLO":
+        if stream == "stdout" and record.word != "OUTPUTS":
             self._answers.append(record)
 
     def _deliver(self, stream: Stream, data: bytes) -> None:
@@ -135,7 +135,7 @@ class Exchange:
         """The channel is over without an answer: say what that proves."""
         if self._greeted or self.channel.exit_status is None:
             raise ConnectionLost("The connection ended before the target's answer")
-        said = b" ".join(self._noise[stream] for stream in _STREAMS)
+        said = b" ".join(self._noise[stream] for stream in _STREAMS).replace(SUDO_PROMPT.encode(), b"")
         if self.become:
             _raise_become(said)
         raise ShellUnusable(

@@ -112,6 +112,9 @@ def test_a_login_is_tied_to_an_address_only_by_who_may_write_credentials(
     here = f"{URL}{web[0].pk}/"
     assert narrow.patch(here, {"credential": credential.pk}).status_code == 403
     assert narrow.patch(here, {"environment": "test"}).status_code == 200
+    Target.objects.update(credential=credential)
+    assert narrow.patch(here, {"address": "10.6.6.6"}).status_code == 403
+    assert narrow.patch(here, {"address": web[0].address, "port": 22}).status_code == 200
 
 
 def test_a_list_costs_the_same_however_long_it_is(
