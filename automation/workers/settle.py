@@ -39,8 +39,8 @@ MESSAGE_OF = {
 }
 
 LOGOUT = (
-    "The connection was lost, and this target then ends what a login leaves behind (KillUserProcesses). How far "
-    "the script came is not known. Look at the target; to prevent it, run the step with become, or set "
+    "The connection was lost, and this target then ends what a login leaves behind (KillUserProcesses). How "
+    "far the script came is not known. Look at the target; to prevent it, run the step with become, or set "
     "KillUserProcesses=no in its logind.conf."
 )
 

@@ -6,7 +6,10 @@ import time
 
 import pytest
 
+from automation.libraries.connection_manager import ConnectionManager
+from automation.libraries.deadlines import Deadlines
 from automation.models import Attempt, JobRun, RunTarget, StepResult
+from automation.workers import reports, shard
 from tests.acceptance.envelope.conftest import NewHost
 from tests.acceptance.envelope.portal import Portal, until
 
@@ -34,6 +37,12 @@ TREE_PROCESSES = "^sleep 100[1-5]|stubborn"
 def tree(*, become: bool, seconds: int = 60, stubborn: bool = False) -> str:
     text = TREE.replace("BECOME", str(become).lower()).replace("SECONDS", str(seconds))
     return text.replace("STUBBORN", STUBBORN if stubborn else "")
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the workers notice a silent connection after 3 seconds instead of 45."""
+    limits = Deadlines(keepalive=1.0, tcp=2.0, banner=2.0)
+    monkeypatch.setattr(shard, "ConnectionManager", lambda: ConnectionManager(deadlines=limits))
 
 
 def started(run: JobRun) -> None:
@@ -82,15 +91,51 @@ def test_without_a_scope_what_got_away_from_a_cancel_is_named(portal: Portal, ho
     assert Attempt.objects.get(result__run=run).left == [f"sleep:{pid}"]
 
 
-def test_a_cancelled_read_is_ended_too(portal: Portal, host: str) -> None:
+@pytest.mark.parametrize("by", ["cancel", "time limit"])
+def test_a_read_that_is_stopped_is_ended_too(portal: Portal, host: str, by: str) -> None:
+    timeout = 60 if by == "cancel" else 2
+    script = "touch /var/tmp/begun; sleep 1001 & sleep 1002"
     run = portal.begin(
-        "{name: c, steps: [{name: s, effect: read, run: {bash: 'touch /var/tmp/begun; sleep 1001 & sleep 1002'}}]}"
+        f"{{name: c, steps: [{{name: s, effect: read, timeout: {timeout}, run: {{bash: '{script}'}}}}]}}"
     )
     portal.appears(host, "/var/tmp/begun")
-    portal.cancel(run)
+    if by == "cancel":
+        portal.cancel(run)
     portal.finish(run)
-    assert portal.outcome(run) == ("cancelled", "command.cancelled")
+    expected = ("cancelled", "command.cancelled") if by == "cancel" else ("timed_out", "command.timeout")
+    assert portal.outcome(run) == expected
     assert portal.processes(host, TREE_PROCESSES) == []
+
+
+def test_a_cancel_during_an_outage_is_carried_out_when_the_target_is_back(
+    portal: Portal, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    run = portal.begin(tree(become=True))
+    started(run)
+    portal.hosts.fault(host, "drop")
+    until(lambda: "connection.lost" in portal.notes(run), "the loss is noticed")
+    portal.cancel(run)
+    portal.hosts.clear(host)
+    portal.finish(run)
+    assert portal.outcome(run, step="tree") == ("cancelled", "command.cancelled")
+    assert portal.processes(host, TREE_PROCESSES) == []
+    assert not portal.locked(run)
+
+
+def test_a_target_that_stays_frozen_leaves_its_step_unknown_and_itself_locked(
+    portal: Portal, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    monkeypatch.setattr(reports, "RECOVERY_SECONDS", 2.0)
+    run = portal.begin(tree(become=True, seconds=4))
+    started(run)
+    portal.hosts.fault(host, "freeze")
+    portal.finish(run)
+    assert portal.outcome(run, step="tree") == ("unknown", "outcome.unknown")
+    assert "could not be asked again in time" in portal.result(run, step="tree").message
+    assert portal.outcome(run, step="next") == ("skipped", "step.earlier")
+    assert portal.locked(run)
 
 
 def test_a_run_cancelled_while_it_connects_starts_nothing(portal: Portal, host: str) -> None:
@@ -116,6 +161,21 @@ def test_frozen_through_its_whole_time_limit_a_step_is_timed_out_and_ended(porta
     assert portal.outcome(run, step="tree") == ("timed_out", "command.timeout")
     assert portal.processes(host, TREE_PROCESSES) == []
     assert not portal.locked(run)
+
+
+def test_a_step_may_leave_a_daemon_behind(portal: Portal, host: str) -> None:
+    run = portal.run("""
+        name: daemons
+        steps:
+          - {name: login, run: {bash: 'sleep 1001 & echo left'}}
+          - {name: root, become: true, run: {bash: 'nohup setsid sleep 1002 & echo left'}}
+        """)
+    assert run.status == "succeeded", [r.message for r in run.results.all()]
+    assert portal.output(run, step="login") == portal.output(run, step="root") == b"left\n"
+    assert run.finished_at is not None
+    assert run.started_at is not None
+    assert (run.finished_at - run.started_at).total_seconds() < 15
+    assert len(portal.processes(host, TREE_PROCESSES)) == 2
 
 
 def test_two_changing_runs_wait_for_each_other_and_reads_do_not(portal: Portal, host: str) -> None:
