@@ -111,7 +111,7 @@ class Reports:
         record_end(work.tried, end)
         verdict = NOT_RESTARTED if awaits_restart(work, end) else verdict_of(work, end)
         if verdict.state == ResultState.UNKNOWN:
-            work.unknown = True
+            work.tried.state, work.unknown = AttemptState.UNKNOWN, True
         self._endings.conclude(run, work, verdict, outputs=end.outputs, exit_code=end.exit_code)
 
     @_apply.register

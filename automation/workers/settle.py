@@ -38,6 +38,12 @@ MESSAGE_OF = {
     "rebooted": "The target was restarted while the script ran.",
 }
 
+LOGOUT = (
+    "The connection was lost, and this target then ends what a login leaves behind (KillUserProcesses). How "
+    "far the script came is not known. Look at the target; to prevent it, run the step with become, or set "
+    "KillUserProcesses=no in its logind.conf."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -56,6 +62,8 @@ def verdict_of(work: Work, end: End) -> Verdict:
         if step.reboots:
             return Verdict(ResultState.SUCCEEDED)
         return Verdict(STATE_OF["rebooted"], CODE_OF["rebooted"], MESSAGE_OF["rebooted"])
+    if work.recovering and (by_signal or end.how == "lost_guard") and _ends_with_its_login(work):
+        return Verdict(ResultState.UNKNOWN, "target.logout", LOGOUT)
     if end.how == "ended":
         if end.exit_code == 0:
             return Verdict(ResultState.SUCCEEDED)
@@ -65,6 +73,11 @@ def verdict_of(work: Work, end: End) -> Verdict:
         rest = "Nothing it had started is left." if not end.left else f"Still there: {', '.join(end.left)}."
         message = f"{message} {rest}".strip()
     return Verdict(STATE_OF[end.how], CODE_OF[end.how], message)
+
+
+def _ends_with_its_login(work: Work) -> bool:
+    spool = work.spools.get(work.tried.become)
+    return spool is not None and spool.survives_logout is False
 
 
 def awaits_restart(work: Work, end: End) -> bool:
@@ -95,7 +108,7 @@ def verdict_of_error(error: LibraryError) -> Verdict:
 
 
 def record_end(attempt: Attempt, end: End) -> None:
-    attempt.state = AttemptState.UNKNOWN if end.how == "lost_guard" else AttemptState.ENDED
+    attempt.state = AttemptState.ENDED
     attempt.how, attempt.exit_code, attempt.left = end.how, end.exit_code, list(end.left)
     attempt.ended_at = timezone.now()
 

@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,7 +114,7 @@ class Portal:
             row.delete()
             package = unpack(row.payload)
             task = getattr(tasks, package["func"].rsplit(".", 1)[1])
-            self._start(lambda task=task, number=package["args"][0]: task(number))
+            self._start(partial(task, package["args"][0]))
 
     def _start(self, job: Callable[[], None]) -> None:
         def work() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_of_a_hundred_megabytes_head_and_tail_are_kept_in_bounded_memory(portal:
         assert bytes(chunk.data) == numbered(chunk.offset, chunk.end)
     assert chunks[0].offset == 0
     assert chunks[-1].end == HUNDRED_MB
-    gaps = [b.offset - a.end for a, b in zip(chunks, chunks[1:], strict=False) if b.offset != a.end]
+    gaps = [b.offset - a.end for a, b in pairwise(chunks) if b.offset != a.end]
     assert gaps == [attempt.stdout_dropped]
     assert grown < MEMORY_ALLOWED, f"memory grew by {grown / 1024**2:.0f} MiB"
 

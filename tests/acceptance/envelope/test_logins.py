@@ -123,7 +123,9 @@ def test_sudo_that_wants_a_password_gets_it_from_the_credential_or_is_named(
 def test_without_a_place_for_a_guard_steps_run_but_a_lost_one_is_unknown(portal: Portal, host: str) -> None:
     portal.hosts.fault(host, "no-spool")
     portal.hosts.raw(host, "chmod", "1777", "/srv")
-    change = "{name: c, steps: [{name: step, run: {bash: 'echo x >> /srv/effects; echo ran; sleep SECONDS'}}]}"
+    change = (
+        "{name: c, steps: [{name: step, run: {bash: 'echo x >> /srv/effects; echo ran; sleep SECONDS'}}]}"
+    )
     run = portal.run(change.replace("SECONDS", "0"))
     assert portal.outcome(run) == ("succeeded", ""), portal.result(run).message
     assert portal.output(run) == b"ran\n"

@@ -57,7 +57,9 @@ def assert_read_on(portal: Portal, run: JobRun, name: str) -> None:
     assert portal.output(run, target=name) == LINES
     assert portal.output(run, "stderr", target=name) == NUMBERS
     assert len(portal.lines(name, "/var/tmp/begun")) == len(portal.lines(name, "/var/tmp/effects")) == 1
-    assert [a.state for a in Attempt.objects.filter(result__run_target__name=name, result__run=run)] == ["ended"]
+    assert [a.state for a in Attempt.objects.filter(result__run_target__name=name, result__run=run)] == [
+        "ended"
+    ]
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +93,9 @@ def test_after_a_loss_a_step_is_read_on_without_a_lost_or_repeated_byte(
     portal.finish(run)
     for name in names:
         assert_read_on(portal, run, name)
-    noted = {event.data["target"] for event in run.events.all() if event.data.get("code") == "connection.lost"}
+    noted = {
+        event.data["target"] for event in run.events.all() if event.data.get("code") == "connection.lost"
+    }
     assert noted == (set(names) if notices else {killed})
     assert not portal.locked(run)
 
@@ -111,9 +115,7 @@ def test_a_power_cut_after_the_start_is_failed_or_unknown_and_never_run_twice(
             shutil.rmtree(path)
         portal.hosts.clear(name)
 
-    together(
-        [lambda: crash(kept), lambda: crash(lost, spool), lambda: crash(half, f"{spool}/*/attempts/*")]
-    )
+    together([lambda: crash(kept), lambda: crash(lost, spool), lambda: crash(half, f"{spool}/*/attempts/*")])
     portal.finish(run)
     assert portal.outcome(run, target=kept) == ("failed", "target.rebooted")
     for name in (lost, half):
@@ -124,7 +126,9 @@ def test_a_power_cut_after_the_start_is_failed_or_unknown_and_never_run_twice(
         assert portal.lines(name, "/var/tmp/effects") == []
     assert run.status == "failed"
 
-    later = portal.run("{name: later, rollout: {canary: 0, max_failures: 3}, steps: [{name: s, run: {bash: 'true'}}]}")
+    later = portal.run(
+        "{name: later, rollout: {canary: 0, max_failures: 3}, steps: [{name: s, run: {bash: 'true'}}]}"
+    )
     assert portal.outcome(later, target=kept) == ("succeeded", "")
     for name in (lost, half):
         assert portal.outcome(later, target=name) == ("blocked", "target.locked")
@@ -153,7 +157,11 @@ def test_a_declared_reboot_succeeds_once_the_target_is_back_and_verified(
     portal: Portal, new_host: NewHost
 ) -> None:
     names = with_targets(portal, new_host, 3)
-    commands = ("systemctl reboot", "systemctl reboot; sleep 60", "systemctl reboot --force --force; sleep 60")
+    commands = (
+        "systemctl reboot",
+        "systemctl reboot; sleep 60",
+        "systemctl reboot --force --force; sleep 60",
+    )
     for name, command in zip(names, commands, strict=True):
         target = portal.target(name)
         target.variables = {"command": command}
@@ -161,7 +169,10 @@ def test_a_declared_reboot_succeeds_once_the_target_is_back_and_verified(
     run = portal.run(REBOOT.replace("REBOOTS", "true").replace("$command", 'eval "$command"'))
     for name, command in zip(names, commands, strict=True):
         result = portal.result(run, step="reboot", target=name)
-        assert (result.state, result.code, result.verified) == ("succeeded", "", True), (command, result.message)
+        assert (result.state, result.code, result.verified) == ("succeeded", "", True), (
+            command,
+            result.message,
+        )
         assert portal.outcome(run, step="after", target=name) == ("succeeded", ""), command
         assert len(portal.lines(name, "/var/tmp/effects")) == 1, command
 
@@ -178,8 +189,13 @@ def test_a_declared_reboot_that_never_comes_is_a_failure(
     assert portal.attempts(run) == [("run", "ended")]
 
 
-def test_a_reboot_that_nobody_declared_fails_the_step_and_says_what_ended_it(portal: Portal, host: str) -> None:
+def test_a_reboot_that_nobody_declared_fails_the_step_and_says_what_ended_it(
+    portal: Portal, host: str
+) -> None:
     run = portal.run("{name: c, steps: [{name: s, become: true, run: {bash: 'systemctl reboot; sleep 60'}}]}")
     code, message = portal.result(run).code, portal.result(run).message
     # The end may still come through before the network goes.
-    assert (code, "restarted" in message or "SIGTERM" in message) in (("exit.nonzero", True), ("target.rebooted", True))
+    assert (code, "restarted" in message or "SIGTERM" in message) in (
+        ("exit.nonzero", True),
+        ("target.rebooted", True),
+    )
