@@ -230,7 +230,7 @@ def test_no_jumble_of_words_is_ever_ready_for_targets_that_do_not_exist_or_were_
         "os": INVENTORY.platforms,
         "all": ("",),
     }
-    choose = random.Random(7)  # noqa: S311  # the same jumbles each time
+    choose = random.Random(7)  # the same jumbles each time
     ready = 0
     for _ in range(1000):
         said = [choose.choice(WORDS) for _ in range(choose.randint(1, 9))]

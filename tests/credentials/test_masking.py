@@ -197,7 +197,7 @@ def random_stream(dice: random.Random) -> tuple[list[str], bytes]:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_random_streams_lose_every_secret_byte_and_no_other(seed: int) -> None:
-    secrets, data = random_stream(random.Random(seed))  # noqa: S311 -- repeatable, not secret
+    secrets, data = random_stream(random.Random(seed))
     covered = reference(data, secrets)
     masked = mask(data, *secrets)
     kept = bytes(byte for byte, hidden in zip(data, covered, strict=True) if not hidden)
@@ -208,7 +208,7 @@ def test_random_streams_lose_every_secret_byte_and_no_other(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_reader_may_resume_with_a_fresh_masker_at_any_consumed_offset(seed: int) -> None:
-    dice = random.Random(seed)  # noqa: S311 -- repeatable, not secret
+    dice = random.Random(seed)
     secrets, data = random_stream(dice)
     whole = mask(data, *secrets)
     masker = Masker(map(Secret, secrets))
@@ -259,7 +259,7 @@ def test_a_masker_neither_shows_nor_gives_away_its_secrets() -> None:
 
 
 def test_ordinary_output_passes_fast() -> None:
-    dice = random.Random(1)  # noqa: S311 -- repeatable, not secret
+    dice = random.Random(1)
     secrets = [Secret("".join(dice.choices("abcdefghijkLMNOP0123456789", k=16))) for _ in range(3)]
     masker = Masker(secrets)
     chunk = (b"Nov 22 18:00:01 web-1 systemd[1]: Started Session 42 of user root.\n" * 1000)[:65536]

@@ -197,7 +197,7 @@ def test_the_literal_names_a_condition_uses_are_known() -> None:
 
 
 def test_random_text_is_refused_or_answered_but_never_breaks() -> None:
-    source = random.Random(11)  # noqa: S311 - reproducible, not secret
+    source = random.Random(11)
     pieces = [
         "steps",
         ".",

@@ -118,7 +118,7 @@ def test_hard_values_arrive_byte_for_byte(locale: str) -> None:
 
 
 def test_random_values_over_all_of_unicode_arrive_byte_for_byte() -> None:
-    source = random.Random(SEED)  # noqa: S311 - reproducible, not secret
+    source = random.Random(SEED)
     for _ in range(100):
         values = {f"v{number}": random_text(source) for number in range(200)}
         assert seen(values) == [text.encode() for text in values.values()]
@@ -235,7 +235,7 @@ def test_outputs_beyond_the_limit_are_cut_at_a_whole_line() -> None:
 
 
 def test_outputs_of_random_bytes_never_raise_and_can_be_handed_on() -> None:
-    source = random.Random(SEED)  # noqa: S311 - reproducible, not secret
+    source = random.Random(SEED)
     for _ in range(50):
         data = b"".join(b"k%d=%b\n" % (number, source.randbytes(20)) for number in range(50))
         outputs = parse_outputs(data)

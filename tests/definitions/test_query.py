@@ -108,7 +108,7 @@ def test_a_query_has_one_spelling_that_reads_back_equal() -> None:
 
 
 def test_random_text_is_read_back_equal_or_refused() -> None:
-    source = random.Random(7)  # noqa: S311 - reproducible, not secret
+    source = random.Random(7)
     alphabet = [
         '"',
         "\\",

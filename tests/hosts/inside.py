@@ -52,7 +52,7 @@ def carry(one: str, two: str, milliseconds: float, jitter: float) -> None:
         for end in ready:
             side = ends.index(end)
             for frame in _frames(end):
-                due = now + max(0.0, milliseconds + random.uniform(-jitter, jitter)) / 1000  # noqa: S311
+                due = now + max(0.0, milliseconds + random.uniform(-jitter, jitter)) / 1000
                 last[side] = max(due, last[side])
                 number += 1
                 heapq.heappush(queue, (last[side], number, 1 - side, frame))

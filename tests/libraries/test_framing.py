@@ -13,7 +13,7 @@ STREAM = b"noise\n" + MARK + b"B\n" + OWN + MARK + b"E 3\nkey=value\n" + MARK + 
 
 
 def test_every_way_of_cutting_the_stream_gives_the_same() -> None:
-    dice = random.Random(1)  # noqa: S311 - a test's dice
+    dice = random.Random(1)
     for _ in range(300):
         reader = StreamReader(NONCE)
         rest, own = STREAM, b""

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from automation.libraries.envelope import Control, End, Refused, probe, run
-from automation.libraries.errors import ShellUnusable
-from automation.libraries.errors import BecomeFailed, BecomePasswordRequired
+from automation.libraries.errors import BecomeFailed, BecomePasswordRequired, ShellUnusable
 from credentials.secret import Secret
 from tests.libraries.envelope.conftest import make_login
 from tests.libraries.envelope.local_target import LocalConnection
