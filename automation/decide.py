@@ -18,6 +18,7 @@ from automation.models import (
 )
 from automation.models.access import may
 from automation.models.runs import LIVE, WAITING
+from automation.policy.today import policy_today
 from automation.workers.queue import enqueue
 
 if TYPE_CHECKING:
@@ -43,10 +44,7 @@ def start(run_id: int, *, by: User, plan_hash: str) -> JobRun:
         if not Participant.objects.filter(run=run, user=by, part=Participant.Part.REQUESTER).exists():
             raise DecisionRefused("run.not_yours", "Only somebody who asked for a held run can start it.")
         _is_this_plan(run, plan_hash)
-        if run.approvals_required:
-            run.move(RunStatus.AWAITING_APPROVAL)
-        else:
-            _queue(run)
+        _queue_if_enough(run)
     return run
 
 
@@ -80,10 +78,8 @@ def _decide(
         run.tell([{"kind": "approval", "state": str(decision), "by": by.get_username(), "message": reason}])
         if decision == Participant.Decision.REJECTED:
             _close_unsent(run, RunStatus.REJECTED, "run.rejected")
-        elif (
-            run.participants.filter(decision=Participant.Decision.APPROVED).count() >= run.approvals_required
-        ):
-            _queue(run)
+        else:
+            _queue_if_enough(run)
     return run
 
 
@@ -168,10 +164,19 @@ def expire(run_id: int) -> None:
             _close_unsent(run, RunStatus.EXPIRED, "run.expired")
 
 
-def _queue(run: JobRun) -> None:
-    run.move(RunStatus.QUEUED)
-    run.wake()
-    enqueue("control", "advance", run.pk)
+def _queue_if_enough(run: JobRun) -> None:
+    """Queue the run unless today's policy, maybe stricter than at submission, asks for more than it has."""
+    policy = policy_today().decide(run.policy_facts())
+    run.approvals_required = max(run.approvals_required, policy.approvals)
+    run.save(update_fields=["approvals_required"])
+    if policy.denied:
+        _close_unsent(run, RunStatus.REJECTED, "policy.denied")
+    elif run.participants.filter(decision=Participant.Decision.APPROVED).count() >= run.approvals_required:
+        run.move(RunStatus.QUEUED)
+        run.wake()
+        enqueue("control", "advance", run.pk)
+    elif run.status != RunStatus.AWAITING_APPROVAL:
+        run.move(RunStatus.AWAITING_APPROVAL)
 
 
 def _close_unsent(run: JobRun, status: str, code: str) -> None:

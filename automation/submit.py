@@ -13,7 +13,8 @@ from automation.definitions.schema import Workflow
 from automation.models import JobRun, Participant, RunStatus, RunTarget, StepResult, Target
 from automation.models.runs import APPROVAL_LASTS
 from automation.plan import Plan, PlanError, blast_radius, freeze
-from automation.policy.rules import AuthorKind, Decision, Facts, load_policy
+from automation.policy.rules import AuthorKind, Decision, Facts
+from automation.policy.today import policy_today
 from automation.workers.queue import enqueue
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def prepare(wanted: Submission) -> Prepared:
 
     Raises as `submit` does.
     """
-    policy = load_policy()
+    policy = policy_today()
     plan = freeze(
         wanted.workflow,
         wanted.query,
@@ -87,6 +88,8 @@ def prepare(wanted: Submission) -> Prepared:
     decision = policy.decide(facts_of(plan, wanted))
     if decision.denied:
         raise PolicyDenied("policy.denied", f"The policy forbids this run: {decision.denied}.")
+    if decision.canary and not plan.rollout.canary and len(plan.targets) > 1:
+        raise PolicyDenied("policy.canary", "The policy asks for a canary: give the rollout at least one.")
     return Prepared(wanted, plan, decision, blast_radius(plan))
 
 

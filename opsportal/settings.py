@@ -18,7 +18,7 @@ SECRET_KEY, FIELD_ENCRYPTION_KEY = read_keys(env, DATA_DIR)  # of the latter the
 
 # --- Where we are reached --------------------------------------------------------------------------------
 DEBUG = env.boolean("OPSPORTAL_DEBUG", default=False)
-PORT = env.integer("OPSPORTAL_PORT", 8000, at_least=1, at_most=65535)
+PORT = env.integer("OPSPORTAL_PORT", 3003, at_least=1, at_most=65535)
 PUBLIC_URL = env.text("OPSPORTAL_PUBLIC_URL").rstrip("/")
 public = urlsplit(PUBLIC_URL)
 if PUBLIC_URL and (public.scheme not in {"http", "https"} or not public.hostname):
@@ -28,6 +28,9 @@ LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 ALLOWED_HOSTS = [*LOOPBACK, *env.words("OPSPORTAL_ALLOWED_HOSTS"), *filter(None, [public.hostname])]
 ZONE = env.text("OPSPORTAL_ZONE")
 ROLE = env.choice("OPSPORTAL_ROLE", ("all", "automation", "ai"))
+
+# The rules that say how many people must agree to which runs.
+OPSPORTAL_POLICY = env.path("OPSPORTAL_POLICY", BASE_DIR / "automation/policy/default.yaml")
 
 # --- Parts -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from automation.models.access import may
+from automation.policy.rules import Facts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -124,6 +125,16 @@ class JobRun(models.Model):
     def stopped(self) -> bool:
         """No target that has not begun to change may begin."""
         return bool(self.stop_code) or self.cancel_requested
+
+    def policy_facts(self) -> Facts:
+        """What the policy may look at, as the plan froze it."""
+        environments = self.blast_radius.get("by_environment", {})
+        return Facts(
+            tier="read" if self.dry_run else self.tier,  # type: ignore[arg-type] # written from a Tier
+            author=self.author_kind,  # type: ignore[arg-type] # written from an AuthorKind
+            environments=frozenset(name.lower() for name in environments if name != "none"),
+            targets=self.total,
+        )
 
     def tell(self, events: list[dict[str, Any]]) -> None:
         """Append events to the run's story. The caller holds the row lock, so numbers have no gap."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ from django.db import connection
 
 from automation.models import HostKey, JobRun, RunTarget, Target, TargetLock
 from automation.models.inventory import fingerprint
-from automation.policy.rules import Facts, load_policy
+from automation.policy.today import policy_today
 from automation.workers.work import Work
 
 Answer = Literal["go", "wait", "stopped"]
@@ -149,13 +148,7 @@ def _credential_block(leaf: dict[str, Any], target: Target) -> Block | None:
 
 def _policy_now(run: JobRun) -> Block | None:
     """Whether today's policy asks for more than this run was given."""
-    facts = Facts(
-        tier="read" if run.dry_run else run.tier,  # type: ignore[arg-type] # written from Tier at submission
-        author=run.author_kind,  # type: ignore[arg-type] # written from AuthorKind at submission
-        environments=frozenset(e.lower() for e in run.blast_radius.get("by_environment", {}) if e != "none"),
-        targets=run.total,
-    )
-    now = load_policy().decide(facts)
+    now = policy_today().decide(run.policy_facts())
     if now.denied:
         return Block("policy.denied", f"The policy now forbids this run: {now.denied}.")
     if now.approvals > run.approvals_required:
@@ -164,7 +157,3 @@ def _policy_now(run: JobRun) -> Block | None:
             f"The policy now asks for {now.approvals} approvals; this run has {run.approvals_required}.",
         )
     return None
-
-
-def header_intact(run: JobRun) -> bool:
-    return hashlib.sha256(run.header.encode()).hexdigest() == run.header_hash

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 from django_q.conf import Conf
 
 from opsportal.parent_death import end_with_parent
+from opsportal.start_checks import require_keys
 from opsportal.worker_process import run_cluster
 
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
             # django-q2 reads its name once, while Django loads, so we start over with it in the environment.
             environment = {**os.environ, "Q_CLUSTER_NAME": cluster}
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+        require_keys()
         worker_id = os.environ.get("OPSPORTAL_WORKER_ID") or uuid4().hex
         os.environ["OPSPORTAL_WORKER_ID"] = worker_id  # forked workers own leases under this name
         sys.exit(run_cluster(cluster, worker_id))

@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from opsportal.console import Console
+from opsportal.start_checks import require_keys
 from opsportal.supervised import Supervised
 from opsportal.supervisor import Supervisor
 
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         only_one = _lock(settings.DATA_DIR / "up.lock")
         _check_port(host, port)
         call_command("migrate", interactive=False, verbosity=0)
+        require_keys()
         self._first_user()
         connections.close_all()
         console = Console(settings.DATA_DIR / "logs")

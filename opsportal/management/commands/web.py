@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from opsportal.parent_death import end_with_parent
+from opsportal.start_checks import require_keys
 
 
 class Command(BaseCommand):
@@ -20,6 +21,7 @@ class Command(BaseCommand):
     def handle(self, *, host: str, port: int, parent: int | None, **options: object) -> None:
         if parent is not None:
             end_with_parent(parent)
+        require_keys()
         uvicorn.run(
             "opsportal.asgi:application",
             host=host,
