@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, get_args
@@ -223,9 +224,10 @@ def reclaim(
 ) -> Fenced | End:
     """Make sure that the attempt can never start, or read on from `offsets` (stdout, stderr) to its end.
 
-    `intent_age` is the age of the recorded intent to start it, in seconds. Raises as `run` does, and
-    `SpoolUnusable` when neither was possible.
+    `intent_age` is the age of the recorded intent to start it, in seconds, at the moment of this call. Raises
+    as `run` does, and `SpoolUnusable` when neither was possible.
     """
+    called = time.monotonic()
     header = Header("reclaim", attempt=attempt, spool=spool, spool_id=spool_id or "-", offsets=offsets)
     upload = build_upload(header, become=become, become_password=become_password)
     with _exchange(
@@ -237,7 +239,9 @@ def reclaim(
             raise SpoolUnusable("The target's spool could not take the fence", sent=True)
         if record.word == "FENCED":
             found = _fields(record, "FENCED", 1)[0]
-            return Fenced(proven=up_seconds > intent_age and found == spool_id, boot=boot, spool_id=found)
+            # The target may have taken its time, and may have been started in it: the intent grew older.
+            age = intent_age + time.monotonic() - called
+            return Fenced(proven=up_seconds > age and found == spool_id, boot=boot, spool_id=found)
         _fields(record, "BEGIN", 0)
         return _read_end(exchange, control, offsets)
 

@@ -52,11 +52,21 @@ def run_shard(shard_id: int, *, owner: str) -> None:
     shard = Shard.objects.claim(shard_id, owner=owner, clock=clock, now=now, lease=Shard.LEASE_SECONDS)
     if shard is None:
         return
+    try:
+        _carry(shard)
+    except LeaseLost:
+        log.warning("lease lost", extra={"shard": shard.pk, "run": shard.run_id})
+    except Exception:
+        # Nobody is here to renew the lease, and a lapsing one would be blamed on the whole worker.
+        # The sweeper tries again later.
+        shard.hand_over()
+        raise
+
+
+def _carry(shard: Shard) -> None:
     execution = Execution(shard)
     try:
         execution.carry()
-    except LeaseLost:
-        log.warning("lease lost", extra={"shard": shard.pk, "run": shard.run_id})
     finally:
         execution.let_go()
 
@@ -95,6 +105,7 @@ class Execution:
 
     def let_go(self) -> None:
         """Leave the targets to their work. Closing goes on in the background: a dead peer makes it slow."""
+        self._lease_until = 0.0
         self._inbox.close()
         self._crew.close()
         threading.Thread(target=self._manager.close, daemon=True, name="close-connections").start()

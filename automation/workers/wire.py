@@ -131,12 +131,13 @@ class Wire:
     def reclaim(self, errand: Errand, *, intent_age: float, offsets: tuple[int, int]) -> None:
         """After a loss: make sure that the try can never start, or read on where we stopped."""
         position, order = errand.address.position, errand.order
+        intended = time.monotonic() - intent_age  # connecting takes a while, and the intent grows older
 
         def job(connection: Connection) -> Message:
             outcome = envelope.reclaim(
                 connection,
                 order.attempt,
-                intent_age=intent_age,
+                intent_age=time.monotonic() - intended,
                 spool=order.spool or "",
                 spool_id=order.spool_id,
                 become=order.become,

@@ -1,8 +1,10 @@
-"""A worker that only waits for others gets out of their way."""
+"""A shard that cannot go on gets out of the way of others."""
+
+import pytest
 
 from automation import tasks
-from automation.models import RunTarget, Shard, TargetLock
-from automation.workers import gate
+from automation.models import JobRun, RunTarget, Shard, TargetLock
+from automation.workers import gate, leases
 from automation.workers.queue import enqueue
 from automation.workers.shard import load_shard
 from tests.workers.spine import Spine
@@ -31,3 +33,18 @@ def test_a_shard_that_only_waits_for_a_lock_makes_room_for_its_holder(spine: Spi
     assert spine.states(holder) == spine.states(waiter) == {"a": ["succeeded"]}
     assert not TargetLock.objects.exists()
     assert not RunTarget.objects.filter(state=RunTarget.State.CHANGING).exists()
+
+
+def test_a_shard_that_breaks_its_worker_is_let_go_and_nobody_is_blamed(
+    spine: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSPORTAL_WORKER_ID", "worker")
+    spine.add_targets("a")
+    run = spine.submit(CHANGE)
+    tasks.advance(run.pk)
+    JobRun.objects.update(header="not JSON")
+    leases.worker_heartbeat("worker", "execution")
+    with pytest.raises(ValueError, match="Expecting value"):
+        tasks.run_shard(run.shards.get().pk)
+    assert run.shards.get().state == Shard.State.QUEUED
+    assert leases.silent_workers(["worker"], 15) == []

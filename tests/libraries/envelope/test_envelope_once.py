@@ -14,7 +14,7 @@ import pytest
 from automation.libraries.envelope import Control, End, Fenced, Order, Refused, run
 from automation.libraries.envelope_upload import Header, Upload, build_upload
 from automation.libraries.errors import ConnectionLost
-from automation.libraries.types import Stream
+from automation.libraries.types import Channel, Connection, Stream
 from tests.libraries.envelope.local_target import LocalChannel, LocalConnection
 from tests.libraries.envelope.login import Login, eventually, processes_with, soon
 
@@ -87,6 +87,28 @@ def test_a_fence_is_repeatable_and_final(any_login: Login) -> None:
 def test_a_fence_proves_nothing_for_an_intent_older_than_the_boot(login: Login) -> None:
     fenced, _ = login.reclaim("0" * 31 + "1", age=1e9)
     assert isinstance(fenced, Fenced) and not fenced.proven
+
+
+class SlowConnection:
+    """Takes a second to open a channel; meanwhile the intent and the target's boot both grow older."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.alive = True
+
+    def open_channel(self, command: str, *, deadline: float) -> Channel:
+        time.sleep(1)
+        return self._connection.open_channel(command, deadline=deadline)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.mark.parametrize("older", [-5, 0.3])
+def test_the_time_that_asking_takes_makes_no_boot_older_than_the_intent(login: Login, older: float) -> None:
+    login.connection = SlowConnection(login.connection)
+    fenced, _ = login.reclaim("0" * 31 + "1", age=login.probe.up_seconds + older)
+    assert isinstance(fenced, Fenced) and fenced.proven is (older < 0)
 
 
 def test_a_fence_proves_nothing_in_a_spool_that_is_new(login: Login) -> None:
