@@ -177,7 +177,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What happened to one target in one step."""
+    """What happened to one target in one step. `undone` False: its undo was tried and failed."""
 
     target: str
     step: str
@@ -185,6 +185,8 @@ class StepResult:
     code: str = ""
     message: str = ""
     exit_code: int | None = None
+    verified: bool | None = None
+    undone: bool | None = None
     outputs: Json = field(default_factory=dict)
     raw: Json = field(default_factory=dict, repr=False, compare=False)
 
@@ -198,6 +200,8 @@ class StepResult:
             code=str(data.get("code") or ""),
             message=str(data.get("message") or ""),
             exit_code=data.get("exit_code"),
+            verified=data.get("verified"),
+            undone=data.get("undone"),
             outputs=dict(data.get("outputs") or {}),
             raw=data,
         )

@@ -13,11 +13,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.db.models import Count, Q
+
 from automation.definitions.parameters import check_parameters
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
-from automation.models import Group, Target
+from automation.models import Group, Target, TargetLock
 from automation.policy.rules import Tier
 
 
@@ -201,12 +203,9 @@ def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Tar
 def blast_radius(plan: Plan) -> dict[str, Any]:
     """What people should see before they approve: where the plan reaches, and its worst case."""
     targets = [frozen.target for frozen in plan.targets]
-    sizes = {
-        name: Target.objects.usable().filter(groups__name=name).count()
-        for name in {group.name for target in targets for group in target.groups.all()}
-    }
-    held = Target.objects.usable().filter(runs__locks__isnull=False)
-    locked = set(held.values_list("pk", flat=True))
+    usable = Count("targets", filter=Q(targets__enabled=True))
+    sizes = dict(Group.objects.annotate(n=usable).values_list("name", "n"))
+    locked = set(TargetLock.objects.values_list("run_target__target", flat=True))
     in_group = Counter(group.name for target in targets for group in target.groups.all())
     return {
         "targets": len(targets),

@@ -51,10 +51,28 @@ class PolicyDenied(PlanError):
     """A rule forbids the run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frozen plan and what the policy says of it; nothing of it is written yet."""
+
+    wanted: Submission
+    plan: Plan
+    decision: Decision
+    radius: dict[str, Any]
+
+
 def submit(wanted: Submission) -> JobRun:
     """Freeze, decide and write the run; wake a worker if nothing stands in its way.
 
     Raises PlanError (what was asked cannot be planned) or PolicyDenied. On an error nothing is written.
+    """
+    return write(prepare(wanted))
+
+
+def prepare(wanted: Submission) -> Prepared:
+    """Freeze and decide. Only reads: planning for many targets keeps no writer waiting.
+
+    Raises as `submit` does.
     """
     policy = load_policy()
     plan = freeze(
@@ -69,9 +87,14 @@ def submit(wanted: Submission) -> JobRun:
     decision = policy.decide(facts_of(plan, wanted))
     if decision.denied:
         raise PolicyDenied("policy.denied", f"The policy forbids this run: {decision.denied}.")
+    return Prepared(wanted, plan, decision, blast_radius(plan))
+
+
+def write(prepared: Prepared) -> JobRun:
+    """The run with every row it will ever work on, in one transaction."""
     with transaction.atomic():
-        run = _write(wanted, plan, decision)
-        run.tell([{"kind": "run", "state": run.status, "message": _opening(run, decision)}])
+        run = _write(prepared)
+        run.tell([{"kind": "run", "state": run.status, "message": _opening(run, prepared.decision)}])
         if run.status == RunStatus.QUEUED:
             enqueue("control", "advance", run.pk)
     return run
@@ -86,7 +109,8 @@ def facts_of(plan: Plan, wanted: Submission) -> Facts:
     )
 
 
-def _write(wanted: Submission, plan: Plan, decision: Decision) -> JobRun:
+def _write(prepared: Prepared) -> JobRun:
+    wanted, plan, decision = prepared.wanted, prepared.plan, prepared.decision
     now = timezone.now()
     waits = RunStatus.AWAITING_APPROVAL if decision.approvals else RunStatus.QUEUED
     run = JobRun.objects.create(
@@ -97,7 +121,7 @@ def _write(wanted: Submission, plan: Plan, decision: Decision) -> JobRun:
         header_hash=plan.header_hash,
         plan_hash=plan.plan_hash,
         tier=plan.tier,
-        blast_radius=blast_radius(plan),
+        blast_radius=prepared.radius,
         findings=[{"rule": rule} for rule in decision.rules],
         approvals_required=decision.approvals,
         policy_version=decision.version,

@@ -78,6 +78,7 @@ REST_FRAMEWORK = {
         "automation.api.authentication.InProcessAuthentication",
         "automation.api.authentication.SessionAuthentication",
     ],
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe fields to whoever asks
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

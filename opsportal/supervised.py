@@ -12,8 +12,8 @@ from opsportal.console import Console
 from opsportal.process_groups import Member, kill_session, reap_orphans
 
 FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 30.0
-STEADY = 30.0  # seconds after which a process counts as well started
+LONGEST_PAUSE = 10.0  # a worker that is needed must not be away for long, however often it was killed
+STEADY = 15.0  # seconds after which a process counts as well started
 
 
 @dataclass

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 from django.db import connections
 
-import automation.tasks  # noqa: F401 - loaded once, before the fork: no worker's first task waits for it
+import automation.tasks  # noqa: F401  before the fork: every process runs the code this command began with
 from automation.workers.draining import DRAINING, SharedFlag
 from automation.workers.leases import worker_heartbeat
+from automation.workers.queue import offer_again
 from automation.workers.sweeper import sweep
 from opsportal.fail_fast import FORK, GAVE_UP, FailFastSentinel
 
@@ -59,6 +60,8 @@ def run_cluster(cluster: str, worker_id: str) -> int:
     started = SharedFlag()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: DRAINING.set())
+    if offered := offer_again(cluster):
+        logger.info("unfinished tasks are offered again", extra={"cluster": cluster, "tasks": offered})
     connections.close_all()  # a forked connection would be shared
     sentinel = FORK.Process(
         target=FailFastSentinel, args=(DRAINING, started, uuid4()), kwargs={"parent": os.getpid()}

@@ -33,7 +33,8 @@ ALLOWED = {
     "automation.libraries": ("automation.libraries", "credentials.secret"),
     "automation.definitions": ("automation.definitions", "credentials.secret"),
 }
-RUNS_ALONE = ("manage",)  # chooses the settings before it may import Django
+# Where Django itself asks for it: an app is loaded before its models may be.
+LOADED_EARLY = ("automation.apps",)
 
 
 def module_name(file: Path) -> str:
@@ -89,7 +90,7 @@ def test_no_import_is_deferred_to_hide_a_cycle() -> None:
     found = [
         f"{module_name(file)}: line {line}"
         for file in our_files()
-        if module_name(file) not in RUNS_ALONE
+        if module_name(file) not in LOADED_EARLY
         for line in deferred_imports(file.read_text("utf-8"))
     ]
     assert found == []

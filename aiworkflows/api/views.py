@@ -1,6 +1,5 @@
 """Proposals over HTTP: thin, the verbs are in `aiworkflows.propose`."""
 
-from functools import cached_property
 from typing import Any
 
 from django.http import HttpResponseBase, JsonResponse
@@ -16,6 +15,7 @@ from aiworkflows import propose
 from aiworkflows.api.permissions import MayPropose
 from aiworkflows.api.serializers import Answer, NewProposal, ProposalSerializer, Submission
 from aiworkflows.automation_client import AutomationClient
+from aiworkflows.automation_for import automation_for
 from aiworkflows.client_errors import AutomationError
 from aiworkflows.models import Proposal, ProposalQuerySet, ProposalStateError
 from aiworkflows.planners.catalogue import AnswerError, CataloguePlanner
@@ -48,18 +48,21 @@ class ProposalViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         body = self._checked(NewProposal)
         if not request.user.is_authenticated:
             raise NotAuthenticated
-        proposal = propose.propose(body["request"], request.user, client=self._client, planner=self._planner)
-        return Response(ProposalSerializer(proposal).data, status=201)
+        with self._client() as client:
+            made = propose.propose(body["request"], request.user, client=client, planner=self._planner())
+        return Response(ProposalSerializer(made).data, status=201)
 
     def partial_update(self, request: Request, pk: str) -> Response:
         body = self._checked(Answer)
-        proposal = propose.answer(self.get_object(), body, client=self._client, planner=self._planner)
-        return Response(ProposalSerializer(proposal).data)
+        with self._client() as client:
+            made = propose.answer(self.get_object(), body, client=client, planner=self._planner())
+        return Response(ProposalSerializer(made).data)
 
     @action(detail=True, methods=["post"])
     def submit(self, request: Request, pk: str) -> Response:
         body = self._checked(Submission)
-        run = propose.submit(self.get_object(), client=self._client, hold=body["hold"], reason=body["reason"])
+        with self._client() as client:
+            run = propose.submit(self.get_object(), client=client, hold=body["hold"], reason=body["reason"])
         return Response(run.raw, status=201)
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -75,11 +78,9 @@ class ProposalViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
             return super().handle_exception(exc)
         return answer  # type: ignore[return-value]  # DRF passes any HttpResponse on
 
-    @cached_property
     def _client(self) -> AutomationClient:
-        return AutomationClient.in_process(self.request.user, auth=self.request.auth)
+        return automation_for(self.request.user, self.request.auth)
 
-    @cached_property
     def _planner(self) -> Planner:
         return CataloguePlanner()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiworkflows.planners.contract import Alternative, Answers, InventoryView, Plan, Question
-from aiworkflows.planners.naming import ENVIRONMENTS, Names, Resolved
+from aiworkflows.planners.naming import ENVIRONMENTS, Names
 from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase, Reading, read
 from aiworkflows.planners.refusals import Refusals
 from aiworkflows.planners.retrieval import Index, stem
@@ -30,6 +30,7 @@ _LATER: Final = re.compile(
     r"|at \d{1,2}(:\d\d)?( ?[ap]m| o'?clock)?\b|(on|next|every) (mon|tues|wednes|thurs|fri|satur|sun)day"
     r"|(next|every) (minute|hour|day|night|week|weekend|month)|in \d+ (minutes?|hours?|days?|weeks?))\b"
 )
+_SHARE: Final = re.compile(r"\b(half|a third|a quarter|most|several|a few|a couple|random|\d+ ?(%|percent))")
 _COMMON: Final = frozenset(
     (  # noqa: SIM905  # as a literal: one line a word
         "me i we you it us he she they can could would should will shall may might must need needs want "
@@ -105,7 +106,7 @@ class CataloguePlanner:
         if chosen is None:
             return self._unsure(confidence, alternatives)
         parameters, questions = self._parameters(chosen, seen, given)
-        targets, where = self._where(seen, names, given)
+        targets, where = self._where(request, seen, names, given)
         when = self._when(request, given)
         asked = (*where, *questions, *when)
         return Plan(
@@ -296,8 +297,16 @@ class CataloguePlanner:
         return found[0].service if found else None
 
     @staticmethod
-    def _where(seen: _Request, names: Names, given: Answers) -> tuple[str, list[Question]]:
-        resolved = Resolved(query=given.targets) if given.targets else names.resolve(seen.phrases)
+    def _where(request: str, seen: _Request, names: Names, given: Answers) -> tuple[str, list[Question]]:
+        if given.targets:
+            return given.targets, []
+        resolved = names.resolve(seen.phrases)
+        share = _SHARE.search(request.lower())
+        if share and resolved.query:
+            text = (
+                f'"{share.group(0)}": a sentence cannot choose some of the targets. All of these, in batches?'
+            )
+            return "", [Question("targets", text, (resolved.query,))]
         return resolved.query, [resolved.question] if resolved.question else []
 
     @staticmethod

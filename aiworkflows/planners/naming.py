@@ -1,6 +1,7 @@
 """From words for machines to a target query, by the names the inventory really has. Never a guess."""
 
 import difflib
+import heapq
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,10 @@ from typing import Final
 
 from aiworkflows.planners.contract import InventoryView, Question
 from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase
+from aiworkflows.planners.retrieval import trigrams
 
 _ENDING: Final = re.compile(r"\s+(servers?|hosts?|box|boxes|machines?)$")
+_DIGITS: Final = re.compile(r"\d+")
 _SPACES: Final = re.compile(r"[\s_-]+")
 # What people call an environment, whatever the inventory calls it.
 ENVIRONMENTS: Final = (
@@ -22,6 +25,7 @@ ENVIRONMENTS: Final = (
 _PLAIN_ENVIRONMENTS: Final = frozenset({"prod", "production", "staging", "preprod"})
 _SAY_NOTHING: Final = FILLERS | MACHINES | EVERY | {"&", "everywhere", "everything"}
 LONGEST_NAME: Final = 6
+FEW: Final = 100
 MOST_CHOICES: Final = 8
 
 
@@ -52,6 +56,7 @@ class Names:
     def __init__(self, inventory: InventoryView) -> None:
         self._inventory = inventory
         self._targets = {name.lower(): name for name in inventory.targets}
+        self._shapes = {_shape(name) for name in inventory.targets}
         self._groups = _by_key(inventory.groups)
         self._tags = _by_key(inventory.tags)
 
@@ -79,8 +84,13 @@ class Names:
         return Resolved(question=Question("targets", "On which targets?", self._some()))
 
     def is_place(self, word: str) -> bool:
-        """Is this word by itself a target's name, or an environment's that is no ordinary word?"""
-        return word in self._targets or (word in _PLAIN_ENVIRONMENTS and bool(self._lookup([word])))
+        """Is this word by itself a target's name, built like one, or the plain word for an environment?"""
+        if word in self._targets:
+            return True
+        # "web-9" where there is a web-1: a target that is meant and does not exist.
+        if any(letter.isdigit() for letter in word) and _shape(word) in self._shapes:
+            return True
+        return word in _PLAIN_ENVIRONMENTS and bool(self._lookup([word]))
 
     def settle(self, phrase: Phrase) -> tuple[Phrase | None, tuple[str, ...]]:
         """Give what of a phrase tells where (None: nothing), and the words that do not."""
@@ -100,7 +110,7 @@ class Names:
 
     def _begins_with_a_name(self, words: Sequence[str]) -> bool:
         said = [word for word in words if word not in ARTICLES]
-        return bool(self._longest(said, 0)[1]) if said else False
+        return bool(said) and (self.is_place(said[0]) or bool(self._longest(said, 0)[1]))
 
     def _phrase(self, phrase: Phrase) -> tuple[list[str], bool, Question | None]:
         words = phrase.words
@@ -159,14 +169,26 @@ class Names:
         named |= {name: term("name", original) for name, original in self._targets.items()}
         named |= {key(name): term("group", name) for name in self._inventory.groups}
         wanted = key(said)
-        near = difflib.get_close_matches(wanted, named, n=MOST_CHOICES, cutoff=0.6)
-        inside = [
-            name for name in named if len(wanted) > 2 and (wanted in name.split() or name in wanted.split())
-        ]
+        # difflib alone would take seconds over tens of thousands of names.
+        parts = set(trigrams([wanted]))
+        likely = heapq.nlargest(FEW, named, key=lambda name: _share(parts, name))
+        near = difflib.get_close_matches(wanted, likely, n=MOST_CHOICES, cutoff=0.6)
+        words = wanted.split()
+        inside = [name for name in likely if len(wanted) > 2 and (wanted in name.split() or name in words)]
         return tuple(named[name] for name in dict.fromkeys([*near, *inside]))[:MOST_CHOICES]
 
     def _some(self) -> tuple[str, ...]:
         return tuple(term("group", name) for name in sorted(self._inventory.groups)[:MOST_CHOICES])
+
+
+def _share(parts: set[str], name: str) -> float:
+    """How much of two texts' trigrams is common to both."""
+    others = set(trigrams([name]))
+    return len(parts & others) / len(parts | others)
+
+
+def _shape(name: str) -> str:
+    return _DIGITS.sub("#", name.lower())
 
 
 def _by_key(names: Iterable[str]) -> dict[str, list[str]]:

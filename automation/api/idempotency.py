@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
 from rest_framework.request import Request
@@ -17,24 +17,27 @@ from automation.models import AnsweredRequest
 from automation.plan import canonical, sha256
 
 MAX_KEY = 200
+T = TypeVar("T")
 
 
-def once(request: Request, work: Callable[[], dict[str, Any]]) -> Response:
+def once(request: Request, *, prepare: Callable[[], T], work: Callable[[T], dict[str, Any]]) -> Response:
     """The answer to `work`, done at most once for the user's `Idempotency-Key`; 201, or 200 for a replay.
 
-    Raises Problem 409 when the key was used with another body. Work that fails leaves the key unused.
+    `prepare` only reads and may be done in vain; `work` gets what it gives. Raises Problem 409 when the key
+    was used with another body. What fails leaves the key unused.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return Response(work(), status=201)
+        return Response(work(prepare()), status=201)
     _check(key)
     body_hash = sha256(canonical(request.data))
     if (answered := _answered(request, key)) is not None:
         return _replay(answered, body_hash)
+    prepared = prepare()
     with transaction.atomic():
         row = _reserved(request, key, body_hash)
         if row is not None:
-            row.body = json.loads(json.dumps(work(), cls=JSONEncoder))
+            row.body = json.loads(json.dumps(work(prepared), cls=JSONEncoder))
             row.save(update_fields=["body"])
             return Response(row.body, status=201)
     answered = _answered(request, key)

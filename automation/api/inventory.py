@@ -138,8 +138,12 @@ class TargetViews(Inventory):
         serializer.save()
 
     def _may_use_credential(self, serializer: Any) -> None:
-        # Whoever ties a login to an address decides who gets to see it.
-        if serializer.validated_data.get("credential") is not None:
+        # Whoever ties a login to an address, from either end, decides which machine gets to see it.
+        target, given = serializer.instance, serializer.validated_data
+        moves = target is not None and any(
+            key in given and given[key] != getattr(target, key) for key in ("address", "port")
+        )
+        if given.get("credential") is not None or (moves and target.credential_id is not None):
             require(self.request, "credentials:write")
 
     def perform_destroy(self, instance: Target) -> None:

@@ -26,7 +26,7 @@ def counts_of(runs: list[int]) -> dict[int, dict[str, int]]:
 
 
 def run_summary(run: JobRun, counts: dict[str, int]) -> dict[str, Any]:
-    """What a list shows of a run, and what a submission answers."""
+    """What a list shows of a run."""
     return {
         "id": run.pk,
         "status": run.status,
@@ -34,7 +34,6 @@ def run_summary(run: JobRun, counts: dict[str, int]) -> dict[str, Any]:
         "version": run.workflow_version.number if run.workflow_version else None,
         "plan_hash": run.plan_hash,
         "risk": {"tier": run.tier, "findings": run.findings},
-        "blast_radius": run.blast_radius,
         "approvals_required": run.approvals_required,
         "dry_run": run.dry_run,
         "reason": run.reason,
@@ -56,6 +55,11 @@ def run_summary(run: JobRun, counts: dict[str, int]) -> dict[str, Any]:
     }
 
 
+def run_submitted(run: JobRun) -> dict[str, Any]:
+    """What a submission answers."""
+    return run_summary(run, counts_of([run.pk])[run.pk]) | {"blast_radius": run.blast_radius}
+
+
 def links(run: JobRun) -> dict[str, str]:
     here = f"/api/v1/runs/{run.pk}/"
     return {"self": here} | {name: f"{here}{name}/" for name in ("plan", "results", "events", "output")}
@@ -67,7 +71,7 @@ def run_detail(run: JobRun, request: Request) -> dict[str, Any]:
     leaves = run.targets.order_by("position")[:LEAVES_SHOWN]
     refused = refusal(run, by=principal(request), token=token_of(request))
     people = list(run.participants.select_related("user").order_by("pk"))
-    return run_summary(run, counts_of([run.pk])[run.pk]) | {
+    return run_submitted(run) | {
         "source": run.source,
         "inputs": {key: header[key] for key in ("parameters", "rollout", "query")},
         "plan": {

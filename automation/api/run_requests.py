@@ -34,7 +34,7 @@ class Source(Strict):
     model = Text(required=False, allow_blank=True, max_length=200)
     proposal = Whole(required=False, min_value=1, max_value=2**63 - 1)
     requested_by = serializers.SlugRelatedField[User](
-        slug_field="username", queryset=User.objects.filter(is_active=True), required=False
+        slug_field="username", queryset=User.objects.all(), required=False
     )
 
 

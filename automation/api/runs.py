@@ -20,6 +20,7 @@ from automation.api.run_answers import (
     leaf_answer,
     result_answer,
     run_detail,
+    run_submitted,
     run_summary,
 )
 from automation.api.run_events import events_answer
@@ -27,11 +28,15 @@ from automation.api.run_output import output_answer
 from automation.api.run_requests import Decision, Reason, submission
 from automation.api.views import READ_AND_POST, ApiViewSet
 from automation.models import JobRun, ResultState, RunStatus
-from automation.submit import submit
+from automation.submit import Prepared, prepare, write
 
 SCOPES = {"GET": "runs:read", "POST": "runs:submit"}
 FOLLOWING = ("after", "limit", "wait")
 WHOSE_OUTPUT = ("target", "step", "body", "attempt", "stream", "offset", "limit")
+
+
+def _written(prepared: Prepared) -> dict[str, Any]:
+    return run_submitted(write(prepared))
 
 
 class RunViews(ApiViewSet):
@@ -60,11 +65,7 @@ class RunViews(ApiViewSet):
         return Response(run_detail(self.get_object(), request))
 
     def create(self, request: Request) -> Response:
-        return once(request, lambda: self._submitted(request))
-
-    def _submitted(self, request: Request) -> dict[str, Any]:
-        run = submit(submission(request))
-        return run_summary(run, counts_of([run.pk])[run.pk])
+        return once(request, prepare=lambda: prepare(submission(request)), work=_written)
 
     @action(detail=True, query_keys=PAGE, page_order=("position",))
     def plan(self, request: Request, pk: str) -> Response:

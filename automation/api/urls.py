@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 from automation.api.credentials import CredentialViews
 from automation.api.inventory import GroupViews, HostKeyViews, TargetViews
 from automation.api.runs import RunViews
+from automation.api.tokens import TokenViews
 from automation.api.workflows import WorkflowViews
 
 router = SimpleRouter()
@@ -14,5 +15,6 @@ router.register("credentials", CredentialViews, "credential")
 router.register("host-keys", HostKeyViews, "host-key")
 router.register("workflows", WorkflowViews, "workflow")
 router.register("runs", RunViews, "run")
+router.register("tokens", TokenViews, "token")
 
 urlpatterns = router.urls

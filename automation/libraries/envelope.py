@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, get_args
 
-from automation.libraries.envelope_exchange import Exchange, SpoolUnusable, open_exchange
+from automation.libraries.envelope_exchange import Exchange, open_exchange
 from automation.libraries.envelope_frames import OUTPUTS_LIMIT, Record, parse_outputs
 from automation.libraries.envelope_upload import Header, Upload, build_upload
-from automation.libraries.errors import ConnectionLost
+from automation.libraries.errors import ConnectionLost, SpoolUnusable
 from automation.libraries.types import Connection, OnOutput, Stream
 from credentials.secret import Secret
 
@@ -68,7 +68,8 @@ class End:
 
     `exit_code` is None when nobody can know it. The lengths are the script's whole output. `left` names
     processes that got away from the guard, as `name:pid`; with `lost_guard` also those of the script itself.
-    `outputs_cut`: the script wrote more than 64 KiB of outputs.
+    `outputs_cut`: the script wrote more than 64 KiB of outputs. `restarted`: the target was restarted since
+    the script began, so a script that ended by a signal may have been ended by that.
     """
 
     how: How
@@ -78,6 +79,7 @@ class End:
     stderr_length: int
     left: tuple[str, ...]
     outputs_cut: bool = False
+    restarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +271,7 @@ def _drop(_stream: Stream, _data: bytes) -> None:
 
 
 def _read_end(exchange: Exchange, control: Control, offsets: tuple[int, int]) -> End:
-    how, code, stdout_length, stderr_length, left = _fields(exchange.answer(), "END", 5)
+    how, code, stdout_length, stderr_length, left, restarted = _fields(exchange.answer(), "END", 6)
     if stdout_length == "-":
         return _direct_end(exchange, control, code)
     lengths = (int(stdout_length), int(stderr_length))
@@ -285,6 +287,7 @@ def _read_end(exchange: Exchange, control: Control, offsets: tuple[int, int]) ->
         stderr_length=lengths[1],
         left=() if left == "-" else tuple(left.split(",")),
         outputs_cut=len(exchange.outputs) > OUTPUTS_LIMIT,
+        restarted=restarted == "yes",
     )
 
 

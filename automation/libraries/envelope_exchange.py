@@ -7,34 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from automation.libraries.envelope_frames import OUTPUTS_LIMIT, FrameReader, Record
-from automation.libraries.envelope_upload import Upload
+from automation.libraries.envelope_upload import SUDO_PROMPT, Upload
 from automation.libraries.errors import (
     BecomeFailed,
     BecomePasswordRequired,
     CommandTimeout,
     ConnectionLost,
-    LibraryError,
+    ShellUnusable,
+    last_words,
 )
 from automation.libraries.types import Channel, Connection, Control, OnOutput, Stream
 
 _NOISE_KEPT = 2048
 _STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
-
-
-class ShellUnusable(LibraryError):
-    """The login's shell did not run our guard, so nothing was started."""
-
-    code = "shell.unusable"
-    next_step = (
-        "Check that the login may run `sh -c`, and that no forced command or closed shell is in the way."
-    )
-
-
-class SpoolUnusable(LibraryError):
-    """The place for attempts on the target could not be written, so nothing could be proven."""
-
-    code = "spool.unusable"
-    next_step = "Make room on the target's disk, then look again."
 
 
 @dataclass(slots=True)
@@ -133,7 +118,7 @@ class Exchange:
             self._state[stream] = "outputs"
         elif record.word == "END":
             self._state[stream] = "over"
-        if (stream == "stdout" and record.word not in ("HELLO", "OUTPUTS")) or record.word == "HELLO":
+        if stream == "stdout" and record.word != "OUTPUTS":
             self._answers.append(record)
 
     def _deliver(self, stream: Stream, data: bytes) -> None:
@@ -150,32 +135,24 @@ class Exchange:
         """The channel is over without an answer: say what that proves."""
         if self._greeted or self.channel.exit_status is None:
             raise ConnectionLost("The connection ended before the target's answer")
-        said = b" ".join(self._noise[stream] for stream in _STREAMS).decode("utf-8", "replace")
+        said = b" ".join(self._noise[stream] for stream in _STREAMS).replace(SUDO_PROMPT.encode(), b"")
         if self.become:
             _raise_become(said)
         raise ShellUnusable(
             f"The login's shell ended with status {self.channel.exit_status} and started nothing",
-            cause_hint=_hint(said),
+            cause_hint=last_words(said),
             sent=False,
         )
 
 
-def _raise_become(said: str) -> None:
+def _raise_become(noise: bytes) -> None:
+    said = noise.decode("utf-8", "replace")
     if re.search(r"password is required|a terminal is required|no password was provided", said):
         raise BecomePasswordRequired("sudo asks for a password on this target", sent=False)
     if re.search(r"incorrect password|try again", said, re.IGNORECASE):
         raise BecomeFailed("sudo did not accept the password", sent=False)
     if re.search(r"sudo|may not run|not allowed", said, re.IGNORECASE):
-        raise BecomeFailed("sudo refused on this target", cause_hint=_hint(said), sent=False)
-
-
-def _hint(said: str) -> str:
-    """The last line the target said, cut and without control characters, as a sentence."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if not lines:
-        return "It said nothing"
-    printable = "".join(letter if letter.isprintable() else "?" for letter in lines[-1])
-    return f"It said: {printable[:200].rstrip('.')}"
+        raise BecomeFailed("sudo refused on this target", cause_hint=last_words(noise), sent=False)
 
 
 def open_exchange(

@@ -25,7 +25,7 @@ class Record:
 
 
 class FrameReader:
-    """Cuts one stream into records and the bytes between them, holding back no more than a mark's beginning."""
+    """Cuts one stream into records and the bytes between; holds back no more than a mark's beginning."""
 
     def __init__(self, nonce: str) -> None:
         self._mark = b"\x1e" + nonce.encode() + b" "

@@ -20,6 +20,7 @@ from credentials.secret import Secret
 
 Operation = Literal["probe", "run", "reclaim", "direct"]
 
+SUDO_PROMPT = "opsportal-password:"
 MAX_PAYLOAD = 16 * 1024 * 1024
 _PARTS: dict[Operation, tuple[str, ...]] = {
     "probe": ("common", "probe", "main"),
@@ -119,7 +120,7 @@ def _command(*, become: bool, password: bool) -> str:
     if not become:
         return shell
     # C: sudo's refusals are told apart by their words. -k: ask although it asked a minute ago.
-    return f"env LC_ALL=C sudo {'-k -S -p opsportal-password: ' if password else '-n '}{shell}"
+    return f"env LC_ALL=C sudo {f'-k -S -p {SUDO_PROMPT} ' if password else '-n '}{shell}"
 
 
 def _password_line(become_password: Secret | None) -> bytes:

@@ -247,6 +247,23 @@ class EndMissing(LibraryError):
     sent = True
 
 
+class ShellUnusable(LibraryError):
+    """The login's shell did not run what we asked for, so nothing was started."""
+
+    code = "shell.unusable"
+    next_step = (
+        "Check that the login has bash and may run `sh -c`, and that no forced command or closed shell is in "
+        "the way."
+    )
+
+
+class SpoolUnusable(LibraryError):
+    """The place for attempts on the target could not be written, so nothing could be proven."""
+
+    code = "spool.unusable"
+    next_step = "Make room on the target's disk, then look again."
+
+
 class OutputLimit(LibraryError):
     """The command wrote more than it may."""
 
@@ -297,8 +314,19 @@ CODES: tuple[str, ...] = (
     "command.timeout",
     "command.cancelled",
     "command.unconfirmed",
+    "shell.unusable",
+    "spool.unusable",
     "output.limit",
     "become.password_required",
     "become.failed",
 )
 """Every code there is. Callers store and compare these; one is never renamed or given a new meaning."""
+
+
+def last_words(noise: bytes) -> str:
+    """What a target said instead of an answer: its last line as a sentence, cut, no control characters."""
+    lines = [line.strip() for line in noise.decode("utf-8", "replace").splitlines() if line.strip()]
+    if not lines:
+        return "It said nothing"
+    printable = "".join(letter if letter.isprintable() else "?" for letter in lines[-1])
+    return f"It said: {printable[:200].rstrip('.')}"

@@ -19,6 +19,8 @@ from automation.libraries.errors import (
     EndMissing,
     ExecTimeout,
     LibraryError,
+    ShellUnusable,
+    last_words,
 )
 from automation.libraries.framing import StreamReader
 from automation.libraries.types import Channel, Connection, Control, OnOutput, Stream
@@ -29,12 +31,16 @@ GRACE = 5
 SETTLE = 5.0
 """Seconds more to wait for the proof that it has ended."""
 STARTING = 60.0
-"""Seconds in which the target must take the whole script and begin, whatever the script's own time."""
+"""Seconds for starting the shell, and again for taking the script, whatever the script's own time."""
+SLOWEST = 4096
+"""Bytes a second that a long script may take more time for."""
 
-# One line, in single quotes for any login shell, so it holds no single quote. Everything comes over stdin:
-# lines before the header (a sudo password that was not needed) are dropped; the script counts only if it
-# arrived whole, with the nonce behind it. It runs in a process group of its own, with nothing on its stdin,
-# without the variables used here. A watcher sees the end of our stdin, which is how it is told to stop.
+# One line, in single quotes for any login shell, so it holds no single quote, nor a "!" that csh would take.
+# Everything comes over stdin: lines before the header (a sudo password that was not needed) are dropped; the
+# script counts only if it arrived whole, with the nonce behind it. It runs in a process group of its own,
+# with nothing on its stdin, without the variables used here. A watcher sees the end of our stdin, which is
+# how it is told to stop. The streams go through pipes because sshd's are sockets, on which `> /dev/stderr`
+# fails; the records go the same way, behind what the script wrote.
 _BOOTSTRAP = " ".join(
     f"""
 while IFS= read -r __l; do case $__l in "OPSPORTAL "*) break;; esac; done;
@@ -42,14 +48,16 @@ set -- $__l; __s=$(head -c "$3");
 case $__s in *"$2") ;; *) exit 125;; esac;
 for __d in /dev/shm "${{TMPDIR:-/tmp}}" "$HOME"; do __o=$__d/.opsportal-$2;
 ( umask 077; set -C; : >"$__o" ) 2>/dev/null && break; __o=/dev/null; done;
-exec 3<&0 4>&2 </dev/null;
+exec 3<&0 4>&1 5>&2 </dev/null;
+exec > >(exec cat >&4 3<&- 4>&- 5>&-) 2> >(exec cat >&5 3<&- 4>&- 5>&-) 5>&-;
+exec 4>&2;
 printf "\\036OPSPORTAL %s B\\n" "$2"; printf "\\036OPSPORTAL %s B\\n" "$2" >&4;
 set -m;
 ( set +m; __s=${{__s%"$2"}}; export OPSPORTAL_OUTPUT="$__o"; unset __l __d __o; set --; eval "$__s" )
-3<&- 4>&- & __p=$!;
+3<&- 4>&- & __p=$! ;
 exec 2>/dev/null;
 ( while read -r __l; do :; done; kill -TERM -- -$__p; sleep {GRACE}; kill -KILL -- -$__p )
-<&3 >/dev/null 3<&- 4>&- & __w=$!;
+<&3 >/dev/null 3<&- 4>&- & __w=$! ;
 wait $__p; __c=$?;
 while kill -0 $__p; do wait $__p; __c=$?; done;
 kill -KILL -- -$__w;
@@ -97,7 +105,8 @@ def run_plain(
     The script gets nothing on its stdin and appears in no argument list. It may take `timeout` seconds and
     write `output_limit` bytes in all; beyond either, or when `control` says so, its process group is ended
     and the result tells how. Raises, besides what opening a channel raises: `BecomePasswordRequired`,
-    `BecomeFailed`, `EndMissing`, `ConnectionLost`. Their `sent` is False when the script cannot have begun.
+    `BecomeFailed`, `ShellUnusable`, `EndMissing`, `ConnectionLost`. Their `sent` is False when the script
+    cannot have begun.
     """
     return _Run(
         payload=payload,
@@ -145,7 +154,6 @@ class _Run:
         self.uploaded = False
 
     def on(self, connection: Connection) -> PlainEnd:
-        deadline = after(self.timeout)
         command = command_line(become=self.become, with_password=self.become_password is not None)
         try:
             channel = connection.open_channel(command, deadline=after(STARTING))
@@ -157,7 +165,7 @@ class _Run:
             if self.control is not None:
                 self.control.attach(channel.wake)
             self._upload(channel)
-            return self._follow(channel, deadline)
+            return self._follow(channel, after(self.timeout))
         finally:
             channel.close()
 
@@ -167,11 +175,12 @@ class _Run:
         upload = memoryview(password + header + self.payload + self.nonce)
         # The script can begin only when the last byte has come, so a fault before that is safe to repeat.
         last = max(0, len(upload) - LAST_PIECE)
+        deadline = after(STARTING + len(upload) / SLOWEST)
         try:
             if last:
-                channel.send(bytes(upload[:last]), deadline=after(STARTING))
+                channel.send(bytes(upload[:last]), deadline=deadline)
             self.uploaded = True
-            channel.send(bytes(upload[last:]), deadline=after(STARTING))
+            channel.send(bytes(upload[last:]), deadline=deadline)
         except LibraryError as fault:
             fault.sent = self.uploaded
             raise
@@ -238,13 +247,16 @@ class _Run:
         status = channel.exit_status
         if status is None:
             return ConnectionLost("The connection ended before the script's end was known")
+        noise = self.readers["stderr"].noise + self.readers["stdout"].noise
         if self.become and not begun:
-            fault = _sudo_fault(self.readers["stderr"].noise + self.readers["stdout"].noise)
+            fault = _sudo_fault(noise)
             if fault is not None:
                 return fault
         if not begun:
-            hint = "The target has no bash" if status == 127 else "Something else answered for the shell"
-            return EndMissing(f"The script did not begin; the shell ended with {status}", cause_hint=hint)
+            hint = "The target has no bash" if status == 127 else last_words(noise)
+            return ShellUnusable(
+                f"The login's shell ended with status {status} and started nothing", cause_hint=hint
+            )
         return EndMissing(f"The shell ended with {status} before the script's end was known")
 
 

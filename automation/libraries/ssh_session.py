@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 import paramiko
@@ -30,7 +31,7 @@ class Session(paramiko.Channel):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self._changed = threading.Condition()
-        self._unread: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._unread: dict[Stream, deque[bytearray]] = {"stdout": deque(), "stderr": deque()}
         self._unread_bytes = 0
         self._woken = False
         self.ended_by_target = False
@@ -51,8 +52,15 @@ class Session(paramiko.Channel):
             if self._unread_bytes > self.in_window_size:
                 # An honest server stops at the window; a hostile one would fill our memory.
                 raise SSHException("the target sent more than the window allows")
-            self._unread[stream] += data
+            self._keep(self._unread[stream], data)
             self._changed.notify()
+
+    def _keep(self, pieces: deque[bytearray], data: bytes) -> None:
+        """Small packets share a piece: two million of one byte each must not be as many objects."""
+        if pieces and len(pieces[-1]) + len(data) <= READ_SIZE:
+            pieces[-1] += data
+        elif data:
+            pieces.append(bytearray(data))
 
     def _handle_close(self, message: Message) -> None:
         self.ended_by_target = True
@@ -86,9 +94,13 @@ class Session(paramiko.Channel):
 
     def take(self, stream: Stream) -> bytes:
         with self._changed:
-            buffer = self._unread[stream]
-            data = bytes(buffer[:READ_SIZE])
-            del buffer[:READ_SIZE]
+            pieces = self._unread[stream]
+            if not pieces:
+                return b""
+            piece = pieces.popleft()
+            if len(piece) > READ_SIZE:
+                pieces.appendleft(piece[READ_SIZE:])
+            data = bytes(piece[:READ_SIZE])
             self._unread_bytes -= len(data)
             return data
 

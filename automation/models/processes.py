@@ -16,6 +16,7 @@ class WorkerProcess(models.Model):
     clock = models.CharField(max_length=64)
     seen = models.FloatField(help_text="Seconds on that clock.")
     seen_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return f"{self.cluster} {self.worker_id}"
@@ -26,7 +27,8 @@ class QueueProbe(models.Model):
 
     cluster = models.CharField(max_length=20, unique=True)
     sent = models.PositiveIntegerField(default=0)
-    sent_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True, help_text="Since when an answer is waited for.")
+    repeated_at = models.DateTimeField(null=True)
     answered = models.PositiveIntegerField(default=0)
     answered_at = models.DateTimeField(null=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import F
 from django.utils import timezone
 
 from automation.models import QueueProbe, Shard, WorkerProcess
@@ -34,7 +35,7 @@ def silent_workers(worker_ids: list[str], seconds: float) -> list[str]:
     held = Shard.objects.filter(lease_owner__in=worker_ids, state=Shard.State.RUNNING, lease_clock=clock)
     # lease_until 0: the supervisor itself ended it.
     stale = held.filter(lease_until__gt=0, lease_until__lt=now + Shard.LEASE_SECONDS - seconds)
-    stuck = {name for name, row in rows.items() if _probe_overdue(row.cluster) and not _busy(name, now)}
+    stuck = {name for name, row in rows.items() if _probe_overdue(row) and not _busy(name, now)}
     return sorted(mute | set(stale.values_list("lease_owner", flat=True)) | stuck)
 
 
@@ -45,11 +46,22 @@ def fresh_clusters() -> set[str]:
     return set(fresh.values_list("cluster", flat=True))
 
 
-def _probe_overdue(cluster: str) -> bool:
-    probe = QueueProbe.objects.filter(cluster=cluster).first()
+def execution_waits() -> bool:
+    """Whether an execution worker that became free would find something to do: a shard, or a probe."""
+    clock, now = lease_clock()
+    queued = Shard.objects.filter(state=Shard.State.QUEUED)
+    if queued.exists() or Shard.objects.lost(clock=clock, now=now).exists():
+        return True
+    return QueueProbe.objects.filter(cluster="execution", sent__gt=F("answered")).exists()
+
+
+def _probe_overdue(worker: WorkerProcess) -> bool:
+    """Only what happened in its own life counts: a probe may have been lost with the worker before it."""
+    probe = QueueProbe.objects.filter(cluster=worker.cluster).first()
     if probe is None or probe.sent_at is None or probe.answered >= probe.sent:
         return False
-    return (timezone.now() - probe.sent_at).total_seconds() > PROBE_PATIENCE_SECONDS
+    since = max(probe.sent_at, worker.started_at)
+    return (timezone.now() - since).total_seconds() > PROBE_PATIENCE_SECONDS
 
 
 def _busy(worker_id: str, now: float) -> bool:

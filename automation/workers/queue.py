@@ -17,3 +17,15 @@ def enqueue(cluster: Cluster, task: str, number: int) -> None:
     Raises ValueError for an unknown task or an impossible number.
     """
     OrmQ.objects.create(key=cluster, payload=pack(task, number), lock=timezone.now())
+
+
+def offer_again(cluster: str) -> int:
+    """Give tasks that were fetched and not finished to whoever asks next; how many there were.
+
+    Called when a worker command starts: the one before may have been killed with fetched tasks, which nobody
+    else would see for hours. Tasks that another command still works on are offered twice; that is harmless,
+    a task only looks at what is due.
+    """
+    now = timezone.now()
+    count: int = OrmQ.objects.filter(key=cluster, lock__gt=now).update(lock=now)
+    return count

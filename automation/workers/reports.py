@@ -13,18 +13,25 @@ from automation.models import Attempt, AttemptState, HostKey, JobRun, ResultStat
 from automation.workers import messages
 from automation.workers.endings import Endings
 from automation.workers.recorder import Recorder
-from automation.workers.settle import Verdict, record_end, verdict_of, verdict_of_error
+from automation.workers.settle import Verdict, awaits_restart, record_end, verdict_of, verdict_of_error
 from automation.workers.work import Work
 
 log = logging.getLogger(__name__)
 
 CONNECT_TRIES = 3
+RECOVERY_SECONDS = 60.0
+RESTART_SECONDS = 3.0
 FENCED_TRIES = 5
 READ_TRIES = 4
 FINAL_REFUSALS = {
     "interpreter.missing": "There is no bash on the target; nothing was started.",
     "spool.full": "There is no room for the script's files on the target; nothing was started.",
 }
+NOT_RESTARTED = Verdict(
+    ResultState.FAILED,
+    "target.not_restarted",
+    "The script ended, but the target was not restarted within the step's time.",
+)
 PASSING = (
     "connect.",
     "resolve.",
@@ -99,8 +106,10 @@ class Reports:
     @_apply.register
     def _ended(self, message: messages.Ended, run: JobRun, work: Work) -> None:
         end = message.end
+        if awaits_restart(work, end) and self._look_again(work):
+            return
         record_end(work.tried, end)
-        verdict = verdict_of(work, end)
+        verdict = NOT_RESTARTED if awaits_restart(work, end) else verdict_of(work, end)
         if verdict.state == ResultState.UNKNOWN:
             work.unknown = True
         self._endings.conclude(run, work, verdict, outputs=end.outputs, exit_code=end.exit_code)
@@ -194,6 +203,18 @@ class Reports:
             return
         self._endings.give_up(run, work, Verdict(ResultState.UNREACHABLE, error.code, str(error)))
 
+    def _look_again(self, work: Work) -> bool:
+        """The script is over, the step is not: its end is the target's next boot. False when time is up."""
+        if not work.recovering:
+            text = "The script has ended; waiting for the target to restart."
+            self._recorder.note(work, "target.restarting", text)
+        start_recovery(work)
+        if time.monotonic() > work.give_up_at:
+            return False
+        work.busy, work.connected, work.losses = False, False, 0
+        work.pause(RESTART_SECONDS)
+        return True
+
     def _reclaim_later(self, run: JobRun, work: Work, error: Exception) -> None:
         if time.monotonic() > work.give_up_at:
             self._endings.unknown(run, work, f"The target could not be asked again in time. {error}")
@@ -209,7 +230,7 @@ def start_recovery(work: Work) -> None:
     step = work.sequence.step(work.step_index)
     work.recovering, work.losses = True, 0
     left = max(0.0, float(step.timeout) - work.tried.intent_age)
-    work.give_up_at = time.monotonic() + left + 60.0
+    work.give_up_at = time.monotonic() + left + RECOVERY_SECONDS
 
 
 def _record_other_key(work: Work, error: LibraryError) -> None:

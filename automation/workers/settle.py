@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 
 from django.utils import timezone
@@ -14,6 +15,8 @@ from automation.workers.work import Work
 
 BLOCKING = ("hostkey.", "credential.")
 NEVER_STARTED = ("become.", "shell.", "spool.", "exec.refused")
+SIGNALS_FROM = 128
+"""A shell's exit status for a command that signal n ended is this and n."""
 STATE_OF = {
     "cancelled": ResultState.CANCELLED,
     "timed_out": ResultState.TIMED_OUT,
@@ -48,17 +51,38 @@ class Verdict:
 def verdict_of(work: Work, end: End) -> Verdict:
     """Succeeded needs a framed record of exit status 0; a declared reboot counts as an end."""
     step = work.sequence.step(work.step_index)
-    if end.how == "rebooted" and step.reboots:
-        return Verdict(ResultState.SUCCEEDED)
+    by_signal = end.how == "ended" and (end.exit_code or 0) > SIGNALS_FROM
+    if end.how == "rebooted" or (end.restarted and by_signal):
+        if step.reboots:
+            return Verdict(ResultState.SUCCEEDED)
+        return Verdict(STATE_OF["rebooted"], CODE_OF["rebooted"], MESSAGE_OF["rebooted"])
     if end.how == "ended":
         if end.exit_code == 0:
             return Verdict(ResultState.SUCCEEDED)
-        return Verdict(ResultState.FAILED, "exit.nonzero", f"Exit status {end.exit_code}.")
+        return Verdict(ResultState.FAILED, "exit.nonzero", _exit_message(end.exit_code))
     message = MESSAGE_OF.get(end.how, "")
     if end.how in ("cancelled", "timed_out"):
         rest = "Nothing it had started is left." if not end.left else f"Still there: {', '.join(end.left)}."
         message = f"{message} {rest}".strip()
     return Verdict(STATE_OF[end.how], CODE_OF[end.how], message)
+
+
+def awaits_restart(work: Work, end: End) -> bool:
+    """Whether a step that reboots its target has done its part, and the target has yet to go and come back.
+
+    A script that asks for a restart ends well, or is ended by a signal, before the target goes down.
+    """
+    if not work.sequence.step(work.step_index).reboots or work.tried.body != Attempt.Body.RUN:
+        return False
+    well = end.exit_code == 0 or (end.exit_code or 0) > SIGNALS_FROM
+    return end.how == "ended" and well and not end.restarted
+
+
+def _exit_message(code: int | None) -> str:
+    number = (code or 0) - SIGNALS_FROM
+    if number in {known.value for known in signal.Signals}:
+        return f"Exit status {code}: the signal {signal.Signals(number).name} ended it."
+    return f"Exit status {code}."
 
 
 def verdict_of_error(error: LibraryError) -> Verdict:

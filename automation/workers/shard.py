@@ -24,6 +24,7 @@ from automation.workers.clock import lease_clock
 from automation.workers.draining import draining
 from automation.workers.endings import Endings
 from automation.workers.inbox import Crew, Inbox
+from automation.workers.leases import execution_waits
 from automation.workers.queue import enqueue
 from automation.workers.recorder import Recorder
 from automation.workers.reports import Reports
@@ -38,6 +39,7 @@ SLICE_SECONDS = 1200.0
 LINGER_SECONDS = 0.015
 IDLE_SECONDS = 0.4
 RENEW_SECONDS = 4.0
+YIELD_SECONDS = 3.0
 
 
 class LeaseLost(Exception):
@@ -77,6 +79,7 @@ class Execution:
         self._reports = Reports(self._recorder, endings)
         self._steering = Steering(self._recorder, endings, wire, installation=Installation.identity())
         self._seen_flags: tuple[Any, ...] = ()
+        self._moved_at = time.monotonic()
 
     def carry(self) -> None:
         messages: list[Any] = []
@@ -85,7 +88,7 @@ class Execution:
                 self._tick(messages)
             if self._finished():
                 return
-            if draining() or time.monotonic() > self._ends_at:
+            if draining() or time.monotonic() > self._ends_at or self._in_the_way():
                 self._hand_over()
                 return
             messages = self._inbox.take(timeout=IDLE_SECONDS, linger=LINGER_SECONDS)
@@ -139,6 +142,15 @@ class Execution:
     def _may_send(self) -> bool:
         # Asked in I/O threads; counts sleep and stops, as the lease does.
         return time.clock_gettime(time.CLOCK_BOOTTIME) < self._lease_until
+
+    def _in_the_way(self) -> bool:
+        """All our targets wait for other runs, and those may need this very worker to get on."""
+        now = time.monotonic()
+        if any(
+            not work.done and (work.busy or work.attempt or work.changing) for work in self._works.values()
+        ):
+            self._moved_at = now
+        return self._steering.waiting and now - self._moved_at > YIELD_SECONDS and execution_waits()
 
     def _finished(self) -> bool:
         return all(work.done for work in self._works.values())

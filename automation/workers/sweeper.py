@@ -76,16 +76,25 @@ def _wake(shard: Shard) -> None:
 
 
 def probe_queues() -> None:
-    """Send a task through each queue from time to time; its answer shows that the queue moves."""
-    due = timezone.now() - timedelta(seconds=PROBE_SECONDS)
+    """Send a task through each queue from time to time; its answer shows that the queue moves.
+
+    An unanswered one is sent again: the first may have been lost with a worker that had just fetched it.
+    """
+    now = timezone.now()
     for number, cluster in enumerate(CLUSTERS):
         probe, _ = QueueProbe.objects.get_or_create(cluster=cluster)
-        waiting = probe.sent > probe.answered
-        if probe.sent_at is not None and (waiting or probe.sent_at > due):
+        last = max(filter(None, (probe.sent_at, probe.repeated_at)), default=None)
+        if last is not None and last > now - timedelta(seconds=PROBE_SECONDS):
             continue
         with transaction.atomic():
-            asked = QueueProbe.objects.filter(pk=probe.pk, sent=probe.sent)
-            if asked.update(sent=F("sent") + 1, sent_at=timezone.now()):
+            asked = QueueProbe.objects.filter(
+                pk=probe.pk, sent=probe.sent, answered=probe.answered, repeated_at=probe.repeated_at
+            )
+            if probe.sent > probe.answered:
+                changed = asked.update(repeated_at=now)
+            else:
+                changed = asked.update(sent=F("sent") + 1, sent_at=now)
+            if changed:
                 enqueue(cluster, "probe", number)
 
 

@@ -30,6 +30,7 @@ from automation.workers.messages import (
     Refused,
     Started,
 )
+from credentials.secret import Secret
 
 # What the guard may need beyond the step's own time: grace, the last output, a slow network.
 MARGIN_SECONDS = 60.0
@@ -52,6 +53,11 @@ class Errand:
     address: Address
     order: Order
     control: Control
+
+    @property
+    def become_password(self) -> Secret | None:
+        """What sudo may ask for; None where sudo has no part."""
+        return self.address.credentials.become_password if self.order.become else None
 
 
 class Wire:
@@ -77,6 +83,7 @@ class Wire:
                     installation=installation,
                     spool=None,
                     deadline=time.monotonic() + PROBE_SECONDS,
+                    become_password=address.credentials.become_password if become else None,
                 )
             return Connected(address.position, found)
 
@@ -94,6 +101,7 @@ class Wire:
                 on_output=self._output(position, attempt),
                 control=errand.control,
                 deadline=time.monotonic() + errand.order.timeout + MARGIN_SECONDS,
+                become_password=errand.become_password,
             )
             if isinstance(outcome, End):
                 return Ended(position, attempt, outcome)
@@ -114,6 +122,7 @@ class Wire:
                 control=errand.control,
                 timeout=order.timeout,
                 output_limit=order.output_limit,
+                become_password=errand.become_password,
             )
             return Ended(position, order.attempt, _as_end(end))
 
@@ -135,6 +144,7 @@ class Wire:
                 on_output=self._output(position, order.attempt),
                 control=errand.control,
                 deadline=time.monotonic() + order.timeout + MARGIN_SECONDS,
+                become_password=errand.become_password,
             )
             if isinstance(outcome, End):
                 return Ended(position, order.attempt, outcome)
@@ -172,7 +182,7 @@ class Wire:
 
 
 def _as_end(end: PlainEnd) -> End:
-    """A plain body's end in the words of the envelope; one the target did not confirm may still be running."""
+    """A plain body's end in the words of the envelope; one nobody confirmed may still be running."""
     left = () if end.confirmed else ("the script itself",)
     outputs = parse_outputs(end.outputs)
     return End(

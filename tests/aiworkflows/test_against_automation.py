@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 
 from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_errors import ConflictError, NotPermittedError
@@ -91,3 +92,19 @@ def test_the_client_reads_what_the_automation_api_answers(inventory: None, perso
         assert b"".join(client.logs(run.id, "web-1", "uptime", follow=True)) == b""
         with pytest.raises(NotPermittedError):
             client.approve(run.id, run.plan_hash)
+
+
+@pytest.mark.urls("opsportal.urls")
+def test_a_bearer_token_opens_the_proposals_of_the_portal(
+    inventory: None, person: MakePerson, client: Client
+) -> None:
+    scopes = ["proposals:write", "inventory:read"]
+    _, text = ApiToken.objects.issue(name="cli", user=person("ann", "operator"), kind="person", scopes=scopes)
+    answer = client.post(
+        URL,
+        {"request": "update nginx on web servers"},
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {text}"},
+    )
+    assert (answer.status_code, answer.json()["status"]) == (201, "ready")
+    assert client.post(URL, {"request": "x"}, content_type="application/json").status_code == 401

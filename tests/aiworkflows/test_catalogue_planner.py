@@ -1,11 +1,15 @@
 """The offline planner: what it finds, what it asks, what it refuses."""
 
+import random
+import time
+
 import pytest
 
 from aiworkflows.inventory import Inventory
 from aiworkflows.planners.catalogue import AnswerError, CataloguePlanner
 from aiworkflows.planners.contract import Answers, Plan
 from aiworkflows.planners.runbooks import load_runbooks
+from automation.definitions.query import parse
 from tests.aiworkflows.heldout import FROZEN, HELD_OUT, OUT_OF_SCOPE
 
 INVENTORY = Inventory(
@@ -191,3 +195,60 @@ def test_an_empty_inventory_asks_for_targets() -> None:
     made = PLANNER.plan("update nginx on web servers", Inventory())
     assert made.status == "needs_answer"
     assert made.questions[0].slot == "targets"
+
+
+@pytest.mark.parametrize("share", ["half of the", "half the", "a few of the", "50% of the", "most"])
+def test_a_share_of_the_targets_is_a_question(share: str) -> None:
+    made = plan(f"update nginx on {share} web servers")
+    assert made.status == "needs_answer"
+    assert [question.slot for question in made.questions] == ["targets"]
+
+
+def test_a_target_that_does_not_exist_is_asked_for_even_where_no_place_is_said() -> None:
+    made = plan("web-9 nginx restart, also web-1")
+    assert (made.status, made.targets) == ("needs_answer", "")
+
+
+# fmt: off
+WORDS = [
+    "update", "upgrade", "restart", "check", "nginx", "openssl", "libx", "on", "in", "of", "for", "to",
+    "the", "all", "every", "web", "db", "cache", "mail", "servers", "server", "hosts", "boxes", "prod",
+    "staging", "linux", "windows", "web-1", "db-1", "web-9", "except", "but", "not", "everywhere",
+    "and", ",", ".", ";", "disk", "usage", "who", "is", "logged", "frontend", "half", "one", "edge",
+    "test", "production", "with", "from", "status", "running", "service", "package", "packages",
+    "everything",
+]
+# fmt: on
+
+
+def test_no_jumble_of_words_is_ever_ready_for_targets_that_do_not_exist_or_were_not_all_asked_for() -> None:
+    known = {
+        "group": INVENTORY.groups,
+        "tag": INVENTORY.tags,
+        "name": INVENTORY.targets,
+        "env": INVENTORY.environments,
+        "os": INVENTORY.platforms,
+        "all": ("",),
+    }
+    choose = random.Random(7)  # noqa: S311  # the same jumbles each time
+    ready = 0
+    for _ in range(1000):
+        said = [choose.choice(WORDS) for _ in range(choose.randint(1, 9))]
+        made = plan(" ".join(said))
+        if made.status != "ready":
+            continue
+        ready += 1
+        for each in parse(made.targets).terms:
+            assert each.value in known[each.field], said
+            assert each.field != "all" or {"all", "every", "everywhere"} & set(said), said
+        assert not {"web-9", "half"} & set(said), said
+    assert ready > 20
+
+
+def test_planning_stays_quick_with_twenty_thousand_targets() -> None:
+    inventory = Inventory(targets=tuple(f"host-{number}.example.org" for number in range(20_000)))
+    began = time.monotonic()
+    made = PLANNER.plan("update nginx on host-x5.example.org", inventory)
+    assert made.status == "needs_answer"
+    assert "name:host-5.example.org" in made.questions[0].choices
+    assert time.monotonic() - began < 2

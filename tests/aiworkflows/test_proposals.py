@@ -1,11 +1,14 @@
 """Proposals: the model's rules, and the API from a sentence to a run."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import Client
 
 from aiworkflows.models import Proposal, ProposalStateError
 from aiworkflows.planners.contract import Plan
+from tests.aiworkflows.automation_stub import Asked, Reply, automation_stub, free_port
 from tests.aiworkflows.conftest import Acting, MakePerson, Token
 from tests.aiworkflows.fake_portal import Automation
 
@@ -244,3 +247,31 @@ def test_the_list_shows_what_may_be_seen_newest_first(
     body = acting(ann).get(URL).json()
     assert set(body) == {"next", "previous", "results"}
     assert [row["id"] for row in body["results"]] == mine[::-1]
+
+
+def test_an_automation_service_elsewhere_is_asked_with_its_own_token(
+    person: MakePerson, acting: Acting, settings: Any
+) -> None:
+    def script(asked: Asked) -> Reply:
+        if asked.path == "/api/v1/runs/":
+            return Reply(201, {"id": 9, "status": "awaiting_approval"})
+        rows = [{"id": 1, "name": "web servers"}] if asked.path == "/api/v1/groups/" else []
+        return Reply(200, {"next": None, "previous": None, "results": rows})
+
+    with automation_stub(script) as stub:
+        settings.AUTOMATION_URL, settings.AUTOMATION_TOKEN = stub.url, "ops_elsewhere"
+        api = acting(person("ann", "operator"))
+        made = api.post(URL, {"request": "update nginx on web servers"}, format="json").json()
+        run = api.post(f"{URL}{made['id']}/submit/", {}, format="json").json()
+    assert run["id"] == 9
+    assert {asked.headers["Authorization"] for asked in stub.asked} == {"Bearer ops_elsewhere"}
+    assert stub.asked[-1].body["source"]["requested_by"] == "ann"
+
+
+def test_an_automation_service_that_is_away_is_a_503_and_the_proposal_says_so(
+    person: MakePerson, acting: Acting, settings: Any
+) -> None:
+    settings.AUTOMATION_URL, settings.AUTOMATION_TIMEOUT = f"http://127.0.0.1:{free_port()}", 0.3
+    answer = acting(person("ann", "operator")).post(URL, {"request": "update nginx on web"}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (503, "connect.failed")
+    assert Proposal.objects.get().status == "refused"

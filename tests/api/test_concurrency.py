@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ URL = "/api/v1/runs/"
 ASKED = {"definition": TOUCH, "targets": "group:web", "parameters": {"file": "/tmp/x"}}
 
 
-def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """What each call gives, all of them let go together, each in a thread with a connection of its own."""
     answers: list[Any] = [None] * len(calls)
     ready = threading.Barrier(len(calls))
@@ -57,7 +58,11 @@ def test_submissions_with_keys_of_their_own_make_runs_of_their_own(
     people: dict[str, User], web: list[Target]
 ) -> None:
     client = bearer(token_text(people["operator"]))
-    answers = at_once([lambda n=n: client.post(URL, ASKED, HTTP_IDEMPOTENCY_KEY=str(n)) for n in range(20)])  # type: ignore[misc]
+
+    def submit(key: str) -> Any:
+        return client.post(URL, ASKED, HTTP_IDEMPOTENCY_KEY=key)
+
+    answers = at_once([partial(submit, str(n)) for n in range(20)])
     assert {answer.status_code for answer in answers} == {201}
     assert JobRun.objects.count() == 20
 
@@ -99,7 +104,7 @@ def test_the_story_has_no_gap_however_many_tell_it(
 ) -> None:
     client: APIClient = bearer(token_text(people["admin"]))
     runs = [submit_as(client) for _ in range(4)]
-    at_once([lambda run=run: client.post(f"{URL}{run.pk}/cancel/") for run in runs] * 2)  # type: ignore[misc]
+    at_once([partial(client.post, f"{URL}{run.pk}/cancel/") for run in runs] * 2)
     for run in runs:
         numbers = list(Event.objects.filter(run=run).values_list("seq", flat=True))
         assert numbers == list(range(1, len(numbers) + 1))

@@ -9,12 +9,13 @@ import pytest
 from django.urls import URLPattern, get_resolver
 from rest_framework.test import APIClient
 
+from automation.api.inventory import GroupViews
 from automation.models import Group, HostKey, JobRun, Target
 from automation.models.workflows import Workflow
 from automation.roles import ROLES, SCOPES
 from credentials.models import Credential
 from credentials.secret import Secret
-from tests.api.conftest import HOST_KEY, READ_UPTIME
+from tests.api.conftest import HOST_KEY, READ_UPTIME, send
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # The scope each route needs; 405 where it does not do that. A route that is not here fails the build.
@@ -46,9 +47,11 @@ TABLE: dict[str, dict[str, str]] = {
     "runs/<pk>/approve/": {"POST": "runs:approve"},
     "runs/<pk>/reject/": {"POST": "runs:approve"},
     "runs/<pk>/cancel/": {"POST": "runs:control"},
+    "tokens/": {"GET": "runs:read", "POST": "runs:read"},
+    "tokens/<pk>/": {"DELETE": "runs:read"},
 }
 # What needs a person beside the scope.
-PERSONS_ONLY = {"host-keys/<pk>/trust/", "host-keys/<pk>/revoke/", "workflows/"}
+PERSONS_ONLY = {"host-keys/<pk>/trust/", "host-keys/<pk>/revoke/", "workflows/", "tokens/"}
 HELD: dict[str, frozenset[str]] = {
     **{role: frozenset(scopes) for role, scopes in ROLES.items()},
     "mallory": frozenset(),
@@ -103,6 +106,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "host-keys": str(key.pk),
         "workflows": "uptime",
         "runs": str(run.pk),
+        "tokens": "1",
     }
 
 
@@ -126,7 +130,7 @@ def test_who_may_do_what(route: str, clients: dict[str, APIClient], one_of_each:
     for who, client in clients.items():
         # Deleting comes last, so that those who may do it leave something for the others.
         for method in METHODS[:-1]:
-            status = client.generic(method, path, b"{}", content_type="application/json").status_code
+            status = send(client, method, path, b"{}").status_code
             right = expected(who, route, method)
             assert (status in right) if right else (status not in (401, 403, 405)), f"{who} {method} {route}"
     for who, client in clients.items():
@@ -142,9 +146,7 @@ def test_what_is_not_there_is_told_like_what_is_hidden(
     path = "/api/v1/" + route.replace("<pk>", "999999").replace("<name>", "nothing")
     for method in TABLE[route]:
         body = b'{"plan_hash": "x"}' if route.endswith(("start/", "approve/", "reject/")) else b"{}"
-        assert (
-            clients["admin"].generic(method, path, body, content_type="application/json").status_code == 404
-        )
+        assert send(clients["admin"], method, path, body).status_code == 404
 
 
 def test_reading_changes_nothing(clients: dict[str, APIClient], one_of_each: dict[str, str]) -> None:
@@ -162,10 +164,20 @@ def test_reading_changes_nothing(clients: dict[str, APIClient], one_of_each: dic
     assert str(everything()) == before
 
 
+def test_no_answer_of_any_route_holds_a_secret(
+    clients: dict[str, APIClient], one_of_each: dict[str, str]
+) -> None:
+    Target.objects.update(credential_id=one_of_each["credentials"])
+    for route in TABLE:
+        path = "/api/v1/" + route.replace("<pk>", one_of_each[route.split("/")[0]]).replace(
+            "<name>", "uptime"
+        )
+        for method in ("GET", "POST", "PATCH", "OPTIONS"):
+            assert b"hunter2" not in send(clients["admin"], method, path, b"{}").content, f"{method} {route}"
+
+
 def test_a_view_without_a_scope_is_closed(
     clients: dict[str, APIClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automation.api.inventory import GroupViews
-
     monkeypatch.setattr(GroupViews, "scopes", {})
     assert clients["admin"].get("/api/v1/groups/").status_code == 403

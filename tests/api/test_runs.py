@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from automation.models import AnsweredRequest, JobRun, Participant, StepResult, Target
+from automation.models import AnsweredRequest, ApiToken, JobRun, Participant, StepResult, Target, TargetLock
 from tests.api.conftest import READ_UPTIME, TOUCH, bearer, token_text
 
 URL = "/api/v1/runs/"
@@ -98,8 +98,6 @@ def test_the_owner_of_the_token_and_who_typed_the_sentence_are_requesters(
 def test_in_process_the_owner_of_the_token_is_a_requester_beside_the_principal(
     people: dict[str, User], web: list[Target]
 ) -> None:
-    from automation.models import ApiToken
-
     token = ApiToken.objects.valid(token_text(people["admin"], "ai"))
     inside: dict[str, Any] = {"opsportal.principal": people["operator"], "opsportal.auth": token}
     run = JobRun.objects.get(pk=APIClient().post(URL, ASKED, **inside).json()["id"])
@@ -169,6 +167,7 @@ def test_runs_come_newest_first_and_are_chosen_by_status_and_workflow(
     chosen = operator.get(URL, {"workflow": "touch-file"}).json()["results"]
     assert [(run["id"], run["counts"]) for run in chosen] == [(first.pk, {"pending": 3})]
     assert operator.get(URL, {"status": "done"}).status_code == 400
+    assert "blast_radius" not in chosen[0]  # it names every target
 
 
 def test_the_list_costs_the_same_however_long_it_is(
@@ -211,3 +210,23 @@ def test_the_plan_is_told_in_pages(operator: APIClient, submit_as: Submit) -> No
 def test_everybody_with_a_part_stands_in_one_table(operator: APIClient, submit_as: Submit) -> None:
     run = submit_as(operator)
     assert Participant.objects.filter(run=run).count() == 1
+
+
+def test_the_blast_radius_says_how_much_of_each_group_and_what_is_locked(
+    operator: APIClient, submit_as: Submit, web: list[Target]
+) -> None:
+    first = submit_as(operator)
+    TargetLock.objects.create(key="target:x", run=first, run_target=first.targets.get(name="web2"))
+    radius = operator.post(URL, ASKED | {"targets": "name:web1 "}).json()["blast_radius"]
+    assert radius["by_group"] == {"web": {"targets": 1, "share": 0.333}}
+    assert radius["locked"] == []
+    assert operator.post(URL, ASKED).json()["blast_radius"]["locked"] == ["web2"]
+
+
+def test_planning_costs_the_same_however_many_targets(
+    operator: APIClient, web: list[Target], make_target: Any, django_assert_max_num_queries: Any
+) -> None:
+    for n in range(40):
+        make_target(f"t{n}", groups=("web", f"g{n % 5}"))
+    with django_assert_max_num_queries(40):
+        assert operator.post(URL, ASKED, HTTP_IDEMPOTENCY_KEY="k").status_code == 201

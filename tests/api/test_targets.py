@@ -8,6 +8,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from automation.models import Group, Target
+from credentials.models import Credential
+from credentials.secret import Secret
 from tests.api.conftest import bearer, token_text
 
 URL = "/api/v1/targets/"
@@ -103,15 +105,15 @@ def test_a_target_in_a_live_run_stays(
 def test_a_login_is_tied_to_an_address_only_by_who_may_write_credentials(
     people: dict[str, object], web: list[Target]
 ) -> None:
-    from credentials.models import Credential
-    from credentials.secret import Secret
-
     credential = Credential(name="ops", kind="password", username="ops")
     credential.set_secrets(password=Secret("hunter2hunter2"))
     narrow = bearer(token_text(people["admin"], scopes=["inventory:write", "inventory:read"]))  # type: ignore[arg-type]
     here = f"{URL}{web[0].pk}/"
     assert narrow.patch(here, {"credential": credential.pk}).status_code == 403
     assert narrow.patch(here, {"environment": "test"}).status_code == 200
+    Target.objects.update(credential=credential)
+    assert narrow.patch(here, {"address": "10.6.6.6"}).status_code == 403
+    assert narrow.patch(here, {"address": web[0].address, "port": 22}).status_code == 200
 
 
 def test_a_list_costs_the_same_however_long_it_is(

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from automation.models import ApiToken
-from automation.models.access import ROLES
+from automation.roles import ROLES
 from tests.commands.conftest import Run
 
 PASSWORD = "correct horse battery"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -183,18 +184,19 @@ class Cable:
             back.join()
 
     def _carry(self, source: socket.socket, sink: socket.socket, over: threading.Event) -> None:
-        source.settimeout(0.05)
+        source.settimeout(5)
         while not over.is_set():
             if self.cut.is_set():
                 time.sleep(0.05)
                 continue
             try:
+                if not select.select([source], [], [], 0.05)[0]:
+                    continue
                 data = source.recv(65536)
-            except TimeoutError:
-                continue
-            except OSError:
-                return
-            if not data:
-                return
-            if not self.cut.is_set():
-                sink.sendall(data)
+                if not data:
+                    sink.shutdown(socket.SHUT_WR)
+                    return
+                if not self.cut.is_set():
+                    sink.sendall(data)
+            except (OSError, ValueError):
+                return  # one end has gone

@@ -37,7 +37,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def manager(clock: Clock) -> Iterator[ConnectionManager]:
-    pool = ConnectionManager(limits=Limits(per_target=2, total=3, wait=0.3, idle=60), clock=clock)
+    pool = ConnectionManager(limits=Limits(per_target=2, total=3, wait=30, idle=60), clock=clock)
     yield pool
     pool.close()
 
@@ -104,7 +104,8 @@ def test_a_connection_that_rested_long_is_asked_for_a_sign_of_life(
     assert use(manager, sshd.endpoint(), sshd.credentials) is first
 
 
-def test_a_connection_is_used_by_one_caller_at_a_time(manager: ConnectionManager, sshd: Sshd) -> None:
+def test_a_connection_is_used_by_one_caller_at_a_time(sshd: Sshd) -> None:
+    manager = ConnectionManager(limits=Limits(per_target=2, wait=0.2))
     endpoint, credentials = sshd.endpoint(), sshd.credentials
     with (
         manager.connection(endpoint, credentials) as first,
@@ -114,6 +115,7 @@ def test_a_connection_is_used_by_one_caller_at_a_time(manager: ConnectionManager
         with pytest.raises(ConnectionBusy) as caught, manager.connection(endpoint, credentials):
             pass
         assert not caught.value.sent
+    manager.close()
 
 
 def test_a_caller_waits_for_a_connection_to_become_free(manager: ConnectionManager, sshd: Sshd) -> None:
@@ -150,8 +152,8 @@ def test_a_failed_login_takes_up_no_place(manager: ConnectionManager, sshd: Sshd
 
 def test_closing_ends_work_in_progress_and_refuses_more(manager: ConnectionManager, sshd: Sshd) -> None:
     endpoint, credentials = sshd.endpoint(), sshd.credentials
-    threading.Timer(0.2, manager.close).start()
     with manager.connection(endpoint, credentials) as connection:
+        threading.Timer(0.2, manager.close).start()
         channel = connection.open_channel("sleep 60", deadline=after(10))
         assert channel.wait(deadline=after(10))
         assert channel.lost

@@ -30,13 +30,13 @@ def run(connection: SSHConnection, command: str) -> SSHChannel:
 
 
 def finish(channel: SSHChannel) -> tuple[bytes, bytes]:
-    out = err = b""
+    out, err = bytearray(), bytearray()
     while not channel.ended:
         assert channel.wait(deadline=after(20))
         out += channel.read("stdout")
         err += channel.read("stderr")
     channel.close()
-    return out, err
+    return bytes(out), bytes(err)
 
 
 def test_it_is_the_connection_and_channel_that_the_envelope_expects(connection: SSHConnection) -> None:
@@ -72,7 +72,7 @@ def test_sending_to_a_command_that_does_not_read_ends_at_the_deadline(connection
     started = time.monotonic()
     with pytest.raises(CommandTimeout):
         channel.send(b"x" * 20_000_000, deadline=after(0.5))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     channel.close()
     assert connection.alive
 

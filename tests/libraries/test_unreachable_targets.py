@@ -21,7 +21,7 @@ from tests.libraries.faulty import Behaviour, FakeSSH, saying, serving, silent
 from tests.libraries.sshd import Sshd, free_port
 
 SHORT = Deadlines(resolve=0.4, tcp=0.4, banner=0.4, key_exchange=0.4, login=0.4, channel=0.4, exec_answer=0.4)
-LONGEST = 1.5
+LONGEST = 5.0
 """Seconds: one phase's deadline and what a busy machine adds."""
 PASSWORD = Credentials("ops", password=Secret("right"))
 

@@ -66,7 +66,7 @@ class Portal:
 
     def start_and_wait(self, *arguments: str) -> None:
         self.start(*arguments)
-        wait_until(self.ready, seconds=60, what=f"the portal is not ready:\n{self.output()}")
+        wait_until(self.ready, seconds=120, what=f"the portal is not ready:\n{self.output()}")
 
     def output(self) -> str:
         """All that every `up` on this data has printed."""
@@ -104,7 +104,7 @@ class Portal:
     def end(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def clean_up(self) -> None:
         """Whatever the test did, leave nothing behind."""

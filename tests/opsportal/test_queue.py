@@ -4,18 +4,20 @@ import multiprocessing
 import os
 import pickle
 import signal
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.signing import BadSignature, TimestampSigner, dumps
 from django.db import transaction
+from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
 from automation.workers.draining import SharedFlag
-from automation.workers.queue import enqueue
+from automation.workers.queue import enqueue, offer_again
 from automation.workers.task_packages import SALT, pack, unpack
 
 
@@ -42,6 +44,15 @@ def test_a_task_and_the_change_it_is_about_are_stored_together_or_not_at_all() -
         enqueue("control", "advance", 1)
         transaction.set_rollback(True)
     assert not OrmQ.objects.exists()
+
+
+@pytest.mark.django_db
+def test_tasks_fetched_by_a_killed_cluster_are_offered_again() -> None:
+    enqueue("execution", "run_shard", 1)
+    enqueue("control", "advance", 1)
+    OrmQ.objects.update(lock=timezone.now() + timedelta(hours=3))
+    assert offer_again("execution") == 1
+    assert [row.key for row in OrmQ.objects.filter(lock__lte=timezone.now())] == ["execution"]
 
 
 @pytest.mark.parametrize(

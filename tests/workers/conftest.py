@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import Group, User
 
+from tests.hosts.fixtures import fresh_hosts, host_factory, hosts
 from tests.libraries.sshd import Sshd
 from tests.workers.spine import Spine
+
+__all__ = ["fresh_hosts", "host_factory", "hosts", "servers", "spine"]
 
 
 @pytest.fixture(scope="session")

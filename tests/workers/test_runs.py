@@ -93,7 +93,9 @@ def test_outputs_reach_later_steps_and_conditions(spine: Spine) -> None:
         parameters: {word: {type: string}}
         steps:
           - {name: first, effect: read, run: {bash: 'echo "seen=$word" >> "$OPSPORTAL_OUTPUT"'}}
-          - {name: second, when: 'steps["first"].outputs.seen == parameters.word', run: {bash: 'printf %s "$OUTPUT_seen"'}}
+          - name: second
+            when: 'steps["first"].outputs.seen == parameters.word'
+            run: {bash: 'printf %s "$OUTPUT_seen"'}
           - {name: third, when: 'has(steps["first"].outputs.other)', run: {bash: 'exit 1'}}
         """,
         parameters={"word": "it's"},

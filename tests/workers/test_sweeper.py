@@ -103,14 +103,31 @@ def test_a_probe_is_answered_through_the_queue(spine: Spine) -> None:
 def test_a_worker_whose_queue_does_not_move_counts_as_silent(db: None) -> None:
     leases.worker_heartbeat("w1", "execution")
     long_ago = timezone.now() - timedelta(seconds=leases.PROBE_PATIENCE_SECONDS + 1)
+    WorkerProcess.objects.update(started_at=long_ago)
     QueueProbe.objects.create(cluster="execution", sent=1, sent_at=long_ago)
     assert leases.silent_workers(["w1"], 15) == ["w1"]
+
+
+def test_a_new_worker_is_not_blamed_for_a_probe_of_before(db: None) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    QueueProbe.objects.create(cluster="execution", sent=1, sent_at=long_ago)
+    leases.worker_heartbeat("new", "execution")
+    assert leases.silent_workers(["new"], 15) == []
+
+
+def test_a_probe_that_was_lost_with_a_worker_is_sent_again(db: None) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    QueueProbe.objects.create(cluster="execution", sent=1, sent_at=long_ago)
+    sweeper.probe_queues()
+    sweeper.probe_queues()
+    assert OrmQ.objects.filter(key="execution").count() == 1
 
 
 def test_a_busy_worker_is_not_blamed_for_its_queue(shard: Shard) -> None:
     leases.worker_heartbeat("worker", "execution")
     hold(shard, 20)
     long_ago = timezone.now() - timedelta(seconds=leases.PROBE_PATIENCE_SECONDS + 1)
+    WorkerProcess.objects.update(started_at=long_ago)
     QueueProbe.objects.create(cluster="execution", sent=1, sent_at=long_ago)
     assert leases.silent_workers(["worker"], 15) == []
 

@@ -31,5 +31,5 @@ ops_direct() {
     printf %s "$ops_payload" | ops_start_bash 2>&4 3<&- 4>&-
     ops_code=$?
     ops_say END >&4
-    ops_say "END ended $ops_code - - -"
+    ops_say "END ended $ops_code - - - no"
 }

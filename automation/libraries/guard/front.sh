@@ -4,14 +4,6 @@
 # Three helpers send it lines, each of which means "look now": the keeper (begin and end), its watcher (or,
 # in a reclaim, a ticker) and the reader of the channel's input. So it sleeps in one `read`, with no timer.
 
-# Often at first, when somebody looks; less when the script takes its time.
-ops_count=0
-ops_tick() {
-    case $ops_count in [0-4]) ops_nap 0.05 ;; [5-9] | [1-5][0-9]) ops_nap 0.1 ;; *) ops_nap 0.25 ;; esac
-    ops_count=$((ops_count + 1))
-    echo tick
-}
-
 # "nonce cancel" and "nonce expire" rename the file that says "running": atomic, also on a full disk, and of
 # the script's own end and this, only one can win. The file may be a moment away.
 ops_stop_running() {
@@ -50,7 +42,7 @@ ops_pump() {
     ops_new 6 && dd bs=65536 count=256 <&6 >&4
 }
 
-# $1: how it ended, $2: exit code or -, $3: names left. The places of 5 and 6 are the bytes that were sent.
+# $1: how it ended, $2: exit code or -, $3: names left, $4: was the target restarted since it began? The places of 5 and 6 are the bytes that were sent.
 ops_end() {
     [ -s "$ops_dir/out" ] && cat <&5
     [ -s "$ops_dir/err" ] && cat <&6 >&4
@@ -59,26 +51,32 @@ ops_end() {
     read -r ops_line ops_err_end </proc/self/fdinfo/6
     ops_say OUTPUTS
     [ -s "$ops_dir/output" ] && dd bs=65537 count=1 <"$ops_dir/output"
-    ops_say "END $1 $2 $ops_out_end $ops_err_end ${3:--}"
+    ops_say "END $1 $2 $ops_out_end $ops_err_end ${3:--} $4"
 }
 
 ops_ended() {
     set -- "$ops_dir"/exit.*
     [ -e "$1" ] || return 1
+    ops_restarted=yes
+    # It is the file that said "running", under its last name.
+    read -r ops_rest ops_rest ops_when <"$1" && [ "$ops_when" = "$ops_boot" ] && ops_restarted=no
     ops_line=${1##*/exit.}
     ops_how=${ops_line#*.} ops_code=${ops_line%%.*} ops_left=
     [ -s "$ops_dir/left" ] && read -r ops_left <"$ops_dir/left"
     [ "$ops_how" = lost_guard ] && ops_code=-
-    ops_end "$ops_how" "$ops_code" "$ops_left"
+    ops_end "$ops_how" "$ops_code" "$ops_left" "$ops_restarted"
 }
 
-# Whoever keeps the attempt is named in the file that says "running" or "stopping".
+# Whoever keeps the attempt is named in the file that says "running" or "stopping". A pid alone may be
+# another process by now; but reading /proc costs a call for each byte, so not every look is a close one.
 ops_keeper_lives() {
-    ops_keeper=
     for ops_line in "$ops_dir"/running "$ops_dir"/stopping.*; do
-        [ -e "$ops_line" ] && read -r ops_keeper ops_since ops_when <"$ops_line" && break
+        [ -n "$ops_keeper" ] && break
+        read -r ops_keeper ops_since ops_when <"$ops_line"
     done
     [ -n "$ops_keeper" ] || return 0
+    ops_looks=$(((ops_looks + 1) % 16))
+    [ "$ops_looks" != 1 ] && [ -d "/proc/$ops_keeper" ] && return 0
     [ "$ops_when" = "$ops_boot" ] && ops_stat "$ops_keeper" && [ "$ops_state" != Z ] && [ "$ops_began" = "$ops_since" ]
 }
 
@@ -90,9 +88,9 @@ ops_look() {
     ops_ended && return 0
     if [ "$ops_when" = "$ops_boot" ]; then
         ops_marked
-        ops_end lost_guard - "$ops_left"
+        ops_end lost_guard - "$ops_left" no
     else
-        ops_end rebooted - ""
+        ops_end rebooted - "" yes
     fi
 }
 
@@ -113,7 +111,7 @@ ops_keeper_silent() {
 }
 
 ops_front() {
-    ops_begun=
+    ops_begun= ops_keeper= ops_looks=0
     while read -r ops_event ops_line; do
         case $ops_event in
             started) ops_begin ;;

@@ -37,12 +37,13 @@ ops_find_session() {
 
 # Processes of the script that still live: all of its session (or group), and of its scope but us.
 ops_members() {
-    ops_found=
-    for ops_line in /proc/[0-9]*; do
+    ops_found= ops_line='[0-9]* [0-9]*'
+    [ "$ops_detach" = group ] && ops_line='[0-9]*'
+    # One grep for all of /proc; the shell would make a call for each byte of it.
+    for ops_line in $(grep -ls ") [A-Z] $ops_line ${ops_sid:-none} " /proc/[0-9]*/stat); do
+        ops_line=${ops_line%/stat}
         ops_pid=${ops_line#/proc/}
-        ops_stat "$ops_pid" && [ "$ops_state" != Z ] || continue
-        [ "$ops_detach" = group ] && ops_session=$ops_group
-        [ -n "$ops_sid" ] && [ "$ops_session" = "$ops_sid" ] && [ "$ops_began" -ge "$ops_mine" ] &&
+        ops_stat "$ops_pid" && [ "$ops_state" != Z ] && [ "$ops_began" -ge "$ops_mine" ] &&
             ops_found="$ops_found $ops_pid"
     done
     [ -n "$ops_scope" ] && while read -r ops_pid; do
@@ -62,24 +63,25 @@ ops_stop_all() {
     while ops_members && ops_clock && [ "$ops_now" -lt "$ops_until" ]; do ops_nap 0.1; done
     while ops_members; do
         kill -KILL $ops_found
-        ops_nap 0.05
+        ops_nap 0.1
     done
     ops_marked
     [ -n "$ops_left" ] && printf '%s\n' "$ops_left" >"$ops_dir/left"
-    ops_release_keeper
+    # Until it answers: a signal just before its `wait` is lost on it.
+    until [ -n "$ops_over" ] || [ ! -d "/proc/$ops_me" ]; do ops_release_keeper; done
 }
 
 # What got away, or a daemon that the script means to leave, may hold the pipes open for ever. The pumps have
 # long taken what the script wrote; so the keeper need not wait for their end.
 ops_release_keeper() {
-    ops_nap 0.25
+    ops_nap 0.2
     kill -USR1 "$ops_me"
 }
 
 # The script is over and the attempt is not: the keeper waits for the pumps.
 ops_script_over() {
-    read -r ops_sid <"$ops_dir/session" && [ -n "$ops_sid" ] || return 1
-    ! ops_stat "$ops_sid" || [ "$ops_state" = Z ]
+    [ -n "$ops_sid" ] || read -r ops_sid <"$ops_dir/session"
+    [ -n "$ops_sid" ] && [ ! -d "/proc/$ops_sid" ]
 }
 
 # Bytes written so far: the place of the descriptors that the script writes to. Only a script that itself
@@ -88,6 +90,8 @@ ops_too_much() {
     read -r ops_line ops_out_end </proc/self/fdinfo/5
     read -r ops_line ops_err_end </proc/self/fdinfo/6
     ops_sum=$((ops_out_end + ops_err_end))
+    [ "$ops_sum" = "$ops_said" ] && ops_quiet=$((ops_quiet + 1)) || ops_quiet=0
+    ops_said=$ops_sum
     [ "$ops_sum" -gt "$ops_limit" ] && return 0
     [ "$ops_sum" -gt "$ops_checked" ] || return 1
     ops_checked=$((ops_sum + 1048576))
@@ -95,15 +99,20 @@ ops_too_much() {
     [ "$(($1 * 10))" -lt "$2" ]
 }
 
+# Often while the script talks, less when it is quiet. The line makes the front look; there may be none.
+ops_tick() {
+    case $ops_quiet in [0-2]) ops_nap 0.05 ;; [3-9]) ops_nap 0.1 ;; ?? | 1??) ops_nap 0.25 ;; *) ops_nap 0.5 ;; esac
+    echo tick
+}
+
 ops_watch() {
     trap : HUP INT TERM PIPE
     trap ops_over=yes USR1
-    ops_over= ops_sid=
+    ops_over= ops_sid= ops_quiet=0 ops_said=0
     read -r ops_watcher ops_line </proc/self/stat
     ops_clock
     ops_deadline=$((ops_now + ops_timeout * 100)) ops_checked=16777216
     while :; do
-        # Nobody may be reading.
         ops_tick
         if [ -e "$ops_dir/running" ]; then
             ops_clock
@@ -111,7 +120,7 @@ ops_watch() {
             ops_too_much && mv "$ops_dir/running" "$ops_dir/stopping.output_limit"
         fi
         ops_script_over && ops_release_keeper
-        ops_stat "$ops_me" && [ "$ops_began" = "$ops_mine" ] || return 0
+        [ -d "/proc/$ops_me" ] || return 0
         [ -e "$ops_dir/running" ] && continue
         set -- "$ops_dir"/stopping.*
         [ -e "$1" ] && ops_stop_all
@@ -135,14 +144,15 @@ ops_find_scope() {
 }
 
 ops_record_end() {
-    [ "$ops_code" = 125 ] && [ ! -e "$ops_dir/session" ] && ops_how=lost_guard || ops_how=ended
+    # Without this file the script's shell never came as far as the script: then its code means nothing.
+    [ -e "$ops_dir/session" ] && ops_how=ended || ops_how=lost_guard
     wait "$ops_out_pump"
     [ -n "$ops_released" ] || wait "$ops_err_pump"
     mv "$ops_dir/running" "$ops_dir/exit.$ops_code.$ops_how" && return 0
     # Somebody is stopping it: the end is true only when the watcher has seen that nothing is left.
     kill -USR1 "$ops_watcher"
-    # Its signal to us ends a wait, so one may not be enough.
-    wait "$ops_watcher" || wait "$ops_watcher"
+    # Looked at, not waited for: after its signal to us, a second `wait` never returns in some shells.
+    while ops_stat "$ops_watcher" && [ "$ops_state" != Z ]; do ops_nap 0.05; done
     for ops_line in "$ops_dir"/stopping.*; do
         mv "$ops_line" "$ops_dir/exit.$ops_code.${ops_line##*/stopping.}"
     done

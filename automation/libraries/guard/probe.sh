@@ -40,7 +40,7 @@ ops_find_spool() {
 # logind may end all that a login left behind; a scope of its own is out of its reach, as is root by default.
 ops_find_survival() {
     ops_survives=unknown
-    if [ "$ops_detach" = scope ] || [ ! -d /run/systemd/system ]; then
+    if [ "$ops_detach" = scope ] || [ ! -d /run/systemd/system ] || [ ! -d /run/systemd/sessions ]; then
         ops_survives=yes
     elif command -v busctl >/dev/null; then
         ops_line=$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 \

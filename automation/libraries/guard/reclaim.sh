@@ -27,6 +27,6 @@ ops_reclaim() {
     {
         echo started
         ops_reader <&3 3<&- 4>&- &
-        while ops_tick; do :; done </dev/null 3<&- 4>&- &
+        while ops_nap 0.2 && echo tick; do :; done </dev/null 3<&- 4>&- &
     } | ops_front 3<&-
 }

@@ -39,7 +39,8 @@ ops_keep_stream() {
 }
 
 ops_keep_in_scope() {
-    systemd-run --quiet --scope --collect --unit="opsportal-$ops_attempt" sh -c "$ops_boot_line" <&3 && return 0
+    systemd-run --quiet --scope --collect --unit="opsportal-$ops_attempt" \
+        --description="OpsPortal attempt $ops_attempt" sh -c "$ops_boot_line" <&3 && return 0
     # Where systemd refuses, nothing has been read yet.
     [ -e "$ops_dir/start" ] || sh -c "$ops_boot_line" <&3
 }

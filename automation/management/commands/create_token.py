@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from automation.definitions.durations import parse_duration
 from automation.models import ApiToken
-from automation.models.access import SCOPES, TOKEN_DAYS, may
+from automation.models.access import TOKEN_DAYS, may
+from automation.roles import SCOPES
 
 
 class Command(BaseCommand):

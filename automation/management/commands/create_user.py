@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from automation.models.access import ROLES
+from automation.roles import ROLES
 
 
 class Command(BaseCommand):

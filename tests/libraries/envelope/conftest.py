@@ -26,7 +26,9 @@ def path_with_shell(folder: Path, shell: str) -> str:
     (folder / "sh").symlink_to(shell)
     if not shell.endswith("busybox"):
         return f"{folder}:/usr/bin:/bin"
-    for applet in subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout.split():
+    for applet in subprocess.run(
+        ["busybox", "--list"], capture_output=True, text=True, check=True
+    ).stdout.split():
         if applet not in ("sh", "bash"):
             (folder / applet).symlink_to(shell)
     (folder / "bash").symlink_to("/usr/bin/bash")
@@ -39,7 +41,7 @@ def make_login(folder: Path, *, kind: str = "dash", **env: str) -> Login:
     home = folder / "home"
     home.mkdir(exist_ok=True)
     connection = LocalConnection(
-        shell=(login_shell, "-c"),
+        login_shell=(login_shell, "-c"),
         env={"HOME": str(home), "PATH": path_with_shell(folder / "bin", shell), "MARK": mark[5:], **env},
         cwd=home,
     )

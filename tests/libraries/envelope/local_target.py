@@ -131,17 +131,17 @@ class LocalConnection:
     def __init__(
         self,
         *,
-        shell: Sequence[str] = ("/bin/bash", "-c"),
+        login_shell: Sequence[str] = ("/bin/bash", "-c"),
         env: dict[str, str] | None = None,
         cwd: Path = Path("/"),
     ) -> None:
-        self.shell = tuple(shell)
+        self.login_shell = tuple(login_shell)
         self.env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **(env or {})}
         self.cwd = cwd
         self.channels: list[LocalChannel] = []
 
     def open_channel(self, command: str, *, deadline: float) -> LocalChannel:
-        channel = LocalChannel([*self.shell, command], env=self.env, cwd=self.cwd)
+        channel = LocalChannel([*self.login_shell, command], env=self.env, cwd=self.cwd)
         self.channels.append(channel)
         return channel
 

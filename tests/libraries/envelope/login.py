@@ -81,7 +81,12 @@ class Login:
         return end, output
 
     def reclaim(
-        self, attempt: str, *, offsets: tuple[int, int] = (0, 0), age: float = 0, control: Control | None = None
+        self,
+        attempt: str,
+        *,
+        offsets: tuple[int, int] = (0, 0),
+        age: float = 0,
+        control: Control | None = None,
     ) -> tuple[End | Fenced, Output]:
         output = Output()
         assert self.probe.spool

@@ -76,7 +76,9 @@ def test_the_script_has_the_logins_own_ways(tmp_path: Path) -> None:
     from tests.libraries.envelope.conftest import make_login
 
     login = make_login(tmp_path, LC_ALL="C.UTF-8", line="mine")
-    _, output = login.run(b'umask; pwd; trap; echo "$LC_ALL $line"; ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status')
+    _, output = login.run(
+        b'umask; pwd; trap; echo "$LC_ALL $line"; ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status'
+    )
     umask, folder, locale, descriptors, ignored = output.stdout.decode().splitlines()
     assert (umask, folder, locale) == ("0022", str(tmp_path / "home"), "C.UTF-8 mine")
     assert descriptors == "4"
