@@ -44,7 +44,7 @@ class Portal:
         while not self._ready():
             if time.monotonic() > end or self._process.poll() is not None:
                 self.__exit__()
-                raise SystemExit(f"The portal did not start:\n{(self.data / 'out').read_text()}")
+                raise SystemExit(f"The portal did not start:\n{(self.data / 'out').read_text()[-2000:]}")
             time.sleep(0.1)
         return self
 
