@@ -2,7 +2,6 @@
 text."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from automation.definitions.errors import ParameterError, ParameterFinding, did_you_mean
 from automation.definitions.names import check_name, well_formed
@@ -11,7 +10,6 @@ from automation.definitions.schema import Workflow
 
 EXPORT_LIMIT = 32 * 1024
 EXPORT_TOTAL = 128 * 1024
-MAX_OUTPUT_BYTES = 64 * 1024
 PRELUDE_LINES = 1
 
 
@@ -92,7 +90,7 @@ def prelude(
     until EXPORT_TOTAL is reached, because a larger environment would keep every command from starting.
     Secrets are never exported, also when the login's environment exports the same name.
 
-    Outputs come from targets: what `read_outputs` would have dropped is left out here, so that no target can
+    Outputs come from targets: what cannot be a variable is left out here, so that no target can
     break its run. Everything else raises ParameterError, without values: refused names, NUL, broken Unicode,
     a name that is a secret and a value at once.
     """
@@ -176,34 +174,9 @@ def build_payload(prelude: bytes, script: str) -> bytes:
     return prelude + check_text(script).encode()
 
 
-class Outputs(NamedTuple):
-    """Outputs of a step: the latest value of every name; lines not understood; whether bytes were cut off."""
-
-    values: dict[str, str]
-    dropped: int
-    truncated: bool
-
-
-def read_outputs(data: bytes) -> Outputs:
-    """Read lines `key=value` as a step wrote them; at most MAX_OUTPUT_BYTES, cut at the last whole line.
-
-    The bytes come from a target and are hostile: names must have the form of names, values are UTF-8 with
-    replacement, lines with NUL are dropped. Empty lines do not count.
-    """
-    truncated = len(data) > MAX_OUTPUT_BYTES
-    if truncated:
-        data = data[: data.rfind(b"\n", 0, MAX_OUTPUT_BYTES) + 1]
-    values: dict[str, str] = {}
-    dropped = 0
-    for line in data.split(b"\n"):
-        name, separator, value = line.removesuffix(b"\r").decode(errors="replace").partition("=")
-        if separator and _is_output(name, value):
-            values[name] = value
-        elif line.strip():
-            dropped += 1
-    return Outputs(values, dropped, truncated)
-
-
-def parse_outputs(data: bytes) -> dict[str, str]:
-    """The values of `read_outputs`."""
-    return read_outputs(data).values
+def _is_output(name: str, text: str) -> bool:
+    try:
+        check_text(text)
+    except ValueError:
+        return False
+    return well_formed(name)

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar, get_args
 
 from automation.libraries.envelope_exchange import Exchange, open_exchange
-from automation.libraries.envelope_frames import OUTPUTS_LIMIT, Record, parse_outputs
+from automation.libraries.envelope_frames import Record
 from automation.libraries.envelope_upload import Header, Upload, build_upload
 from automation.libraries.errors import ConnectionLost, SpoolUnusable
+from automation.libraries.outputs import OUTPUTS_LIMIT, read_outputs
 from automation.libraries.types import Connection, OnOutput, Stream
 from credentials.secret import Secret
 
@@ -286,7 +287,7 @@ def _read_end(exchange: Exchange, control: Control, offsets: tuple[int, int]) ->
     return End(
         how=_one_of(how, get_args(How)),
         exit_code=None if code == "-" else int(code),
-        outputs=parse_outputs(exchange.outputs),
+        outputs=read_outputs(exchange.outputs).values,
         stdout_length=lengths[0],
         stderr_length=lengths[1],
         left=() if left == "-" else tuple(left.split(",")),

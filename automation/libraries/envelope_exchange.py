@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from automation.libraries.envelope_frames import OUTPUTS_LIMIT, FrameReader, Record
+from automation.libraries.envelope_frames import FrameReader, Record
 from automation.libraries.envelope_upload import SUDO_PROMPT, Upload
 from automation.libraries.errors import (
     BecomeFailed,
@@ -16,6 +16,7 @@ from automation.libraries.errors import (
     ShellUnusable,
     last_words,
 )
+from automation.libraries.outputs import OUTPUTS_LIMIT
 from automation.libraries.types import Channel, Connection, Control, OnOutput, Stream
 
 _NOISE_KEPT = 2048

@@ -7,13 +7,10 @@ script's, to the byte.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-OUTPUTS_LIMIT = 64 * 1024
 _LONGEST_RECORD = 64 * 1024
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +59,3 @@ class FrameReader:
         if start < 0 or not self._mark.startswith(self._buffer[start:]):
             return 0
         return len(self._buffer) - start
-
-
-def parse_outputs(raw: bytes) -> dict[str, str]:
-    """The `key=value` lines a script wrote to OPSPORTAL_OUTPUT; of equal keys the last counts.
-
-    Other lines count for nothing, and neither does what lies beyond 64 KiB, with the line it cuts: half a
-    value would be a wrong one. Bytes that are not UTF-8 become U+FFFD.
-    """
-    if len(raw) > OUTPUTS_LIMIT:
-        raw = raw[: raw.rfind(b"\n", 0, OUTPUTS_LIMIT) + 1]
-    outputs: dict[str, str] = {}
-    for line in raw.split(b"\n"):
-        key, equals, value = line.decode("utf-8", "replace").partition("=")
-        # A shell variable cannot hold NUL, so such a value could not be handed to the next step.
-        if equals and _NAME.fullmatch(key) and "\0" not in value:
-            outputs[key] = value
-    return outputs

@@ -23,6 +23,7 @@ from automation.libraries.errors import (
     last_words,
 )
 from automation.libraries.framing import StreamReader
+from automation.libraries.outputs import OUTPUTS_LIMIT
 from automation.libraries.types import Channel, Connection, Control, OnOutput, Stream
 from credentials.secret import Secret
 
@@ -67,7 +68,6 @@ else printf "\\036OPSPORTAL %s E %s\\n\\036OPSPORTAL %s Z\\n" "$2" $__c "$2"; fi
 [ "$__o" = /dev/null ] || rm -f "$__o"; printf "\\036OPSPORTAL %s Z\\n" "$2" >&4
 """.split("\n")
 ).strip()
-OUTPUTS_LIMIT = 64 * 1024
 LAST_PIECE = 16 * 1024
 """Bytes sent last, in one packet: until then the target cannot have begun."""
 

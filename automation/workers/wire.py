@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from automation.libraries import envelope
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.envelope import Control, End, Order
-from automation.libraries.envelope_frames import parse_outputs
 from automation.libraries.errors import LibraryError
+from automation.libraries.outputs import read_outputs
 from automation.libraries.plain import PlainEnd, run_plain
 from automation.libraries.types import Connection, Credentials, Endpoint, Stream
 from automation.workers.inbox import Crew, Inbox
@@ -185,7 +185,7 @@ class Wire:
 def _as_end(end: PlainEnd) -> End:
     """A plain body's end in the words of the envelope; one nobody confirmed may still be running."""
     left = () if end.confirmed else ("the script itself",)
-    outputs = parse_outputs(end.outputs)
+    outputs = read_outputs(end.outputs).values
     return End(
         end.how,
         end.exit_code,

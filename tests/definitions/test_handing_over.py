@@ -10,14 +10,12 @@ from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import (
     EXPORT_LIMIT,
     EXPORT_TOTAL,
-    MAX_OUTPUT_BYTES,
     PRELUDE_LINES,
     build_payload,
     check_variables,
-    parse_outputs,
     prelude,
-    read_outputs,
 )
+from automation.libraries.outputs import read_outputs
 
 SEED = 20_261_122
 HARD = [
@@ -210,35 +208,11 @@ def test_what_variables_accept_can_be_handed_over() -> None:
     )
 
 
-def test_outputs_are_lines_of_key_and_value_and_the_latest_wins() -> None:
-    data = b"version=1\nempty=\npair=a=b\n\nversion= 2 \r\nlast=no line feed"
-
-    assert parse_outputs(data) == {"version": " 2 ", "empty": "", "pair": "a=b", "last": "no line feed"}
-
-
-def test_lines_that_are_no_output_are_dropped_and_counted() -> None:
-    data = (
-        b"no separator\n=x\nUpper=1\na-b=1\nPATH=/tmp\nnul=a\0b\nbroken=\xff\ngood=1\n" + b"a" * 65 + b"=1\n"
-    )
-
-    outputs = read_outputs(data)
-
-    assert outputs.values == {"broken": "\ufffd", "good": "1"}
-    assert (outputs.dropped, outputs.truncated) == (7, False)
-
-
-def test_outputs_beyond_the_limit_are_cut_at_a_whole_line() -> None:
-    data = b"a=1\n" + b"b=" + b"x" * MAX_OUTPUT_BYTES
-
-    assert read_outputs(data) == ({"a": "1"}, 0, True)
-    assert read_outputs(b"x" * (MAX_OUTPUT_BYTES + 1)).values == {}
-
-
 def test_outputs_of_random_bytes_never_raise_and_can_be_handed_on() -> None:
     source = random.Random(SEED)
     for _ in range(50):
         data = b"".join(b"k%d=%b\n" % (number, source.randbytes(20)) for number in range(50))
-        outputs = parse_outputs(data)
+        outputs = read_outputs(data).values
         names = " ".join(f'"$OUTPUT_{name}"' for name in outputs)
         if outputs:
             found = run_bash(build_payload(prelude({}, outputs), f"printf '%s\\0' {names}")).split(b"\0")[:-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from automation.libraries.envelope_frames import FrameReader, Record, parse_outputs
+from automation.libraries.envelope_frames import FrameReader, Record
 from automation.libraries.envelope_upload import Header, build_upload
 
 NONCE = "ab" * 16
@@ -42,10 +42,6 @@ def test_only_a_possible_mark_is_held_back() -> None:
 def test_a_record_without_end_is_refused() -> None:
     with pytest.raises(ValueError, match="no end"):
         read([b"\x1e" + NONCE.encode() + b" ", b"x" * 70_000])
-
-
-def test_outputs_with_bytes_that_are_no_text() -> None:
-    assert parse_outputs(b"a=\xff\nb=x\0y\nc=1\r\n") == {"a": "�", "c": "1\r"}
 
 
 @pytest.mark.parametrize(
