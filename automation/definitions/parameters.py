@@ -172,11 +172,3 @@ def quote(text: str) -> bytes:
 def build_payload(prelude: bytes, script: str) -> bytes:
     """What bash is given to run: the assignments, then the script, byte for byte."""
     return prelude + check_text(script).encode()
-
-
-def _is_output(name: str, text: str) -> bool:
-    try:
-        check_text(text)
-    except ValueError:
-        return False
-    return well_formed(name)
