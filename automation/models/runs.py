@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from automation.models.access import may
+from automation.models.rows import insert_rows
 from automation.policy.rules import Facts
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class JobRun(models.Model):
         """Append events to the run's story. The caller holds the row lock, so numbers have no gap."""
         from_seq = self.last_seq
         now = timezone.now()
-        Event.objects.bulk_create(
+        insert_rows(
             [Event(run=self, seq=from_seq + n, at=now, data=data) for n, data in enumerate(events, start=1)]
         )
         self.last_seq = from_seq + len(events)

@@ -9,6 +9,7 @@ from django.db import connection
 
 from automation.models import HostKey, JobRun, RunTarget, Target, TargetLock
 from automation.models.inventory import fingerprint
+from automation.models.rows import insert_rows
 from automation.policy.today import policy_today
 from automation.workers.work import Work
 
@@ -67,7 +68,7 @@ class Entrance:
         """Write what was admitted."""
         if not self._entered:
             return
-        TargetLock.objects.bulk_create(
+        insert_rows(
             [
                 TargetLock(key=key, run=self._run, run_target=work.row)
                 for work in self._entered
@@ -103,7 +104,7 @@ class Drift:
         ids = [work.leaf["target"] for work in works]
         rows = Target.objects.filter(pk__in=ids).select_related("credential").prefetch_related("host_keys")
         self.targets = {target.pk: target for target in rows} if ids else {}
-        self._policy = _policy_now(run)
+        self._policy = _policy_now(run) if ids else None
         self._run = run
 
     def blocks(self, work: Work) -> Block | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from automation.models import Attempt, JobRun, OutputChunk, RunTarget, StepResult, TargetLock
+from automation.models.rows import insert_rows, update_rows
 from automation.workers.output import OutputStore
-from automation.workers.rows import update_rows
 from automation.workers.work import Work
 
 ATTEMPT_FIELDS = (
@@ -124,8 +124,7 @@ class Recorder:
         """Write everything; the caller holds the transaction and the run's row."""
         for work in list(self._growing.values()):
             self.flush_output(work, last=False)
-        if self._new:
-            Attempt.objects.bulk_create(self._new.values())
+        insert_rows(self._new.values())
         update_rows(self._attempts.values(), ATTEMPT_FIELDS)
         update_rows(self._results.values(), RESULT_FIELDS)
         update_rows(self._finished.values(), ("state", "good"))
@@ -133,8 +132,7 @@ class Recorder:
             TargetLock.objects.filter(run_target__in=self._freed).delete()
         if self._counted:
             run.save(update_fields=["in_flight", "bad", "stop_code"])
-        if self._chunks:
-            OutputChunk.objects.bulk_create(self._chunks)
+        insert_rows(self._chunks)
         if self._events:
             run.tell(self._events)
         self._new, self._attempts, self._results = {}, {}, {}

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 1200.0
 LINGER_SECONDS = 0.015
+# With many targets under way others report in a moment too, and each transaction has its price.
+LINGER_IN_A_CROWD_SECONDS = 0.04
+CROWD = 10
 IDLE_SECONDS = 0.4
 RENEW_SECONDS = 4.0
 YIELD_SECONDS = 3.0
@@ -101,7 +104,11 @@ class Execution:
             if draining() or time.monotonic() > self._ends_at or self._in_the_way():
                 self._hand_over()
                 return
-            messages = self._inbox.take(timeout=IDLE_SECONDS, linger=LINGER_SECONDS)
+            messages = self._inbox.take(timeout=IDLE_SECONDS, linger=self._linger())
+
+    def _linger(self) -> float:
+        busy = sum(work.busy for work in self._works.values())
+        return LINGER_IN_A_CROWD_SECONDS if busy > CROWD else LINGER_SECONDS
 
     def let_go(self) -> None:
         """Leave the targets to their work. Closing goes on in the background: a dead peer makes it slow."""

@@ -42,6 +42,9 @@ HOST_FAULTS = {  # kind: (weight, seconds at least, seconds at most)
     "freeze": (5, 5, 15),
     "crash": (5, 0.5, 6),
 }
+# Half of these wait for the moment in which an attempt is being sent, on that host where they are a host's.
+AIMED = {"kill worker", "kill main", "kill cluster", "zombie worker", "crash", "link-down", "sshd-kill"}
+AIM_SECONDS = 5.0
 RESTART_SECONDS = 8.0
 # Some are longer than the supervisor's patience of 15 s, so that some are killed and some wake up; a zombie
 # sleeps longer than its lease of 20 s.
@@ -60,6 +63,7 @@ class Fault:
     seconds: float
     pick: float
     role: str = ""
+    aimed: bool = False
     at: float = 0.0
     healed: float = 0.0
     note: str = ""
@@ -86,6 +90,7 @@ def plan_faults(random: Random, count: int, targets: list[str]) -> list[Fault]:
             seconds = random.uniform(*STANDING_STILL.get(kind.split()[0], (0.0, 0.0)))
             cluster, role = random.choice(clusters), random.choice(roles)
             fault = Fault(number, pause, kind, cluster, seconds, pick, role)
+        fault.aimed = random.random() < 0.5 and kind in AIMED
         planned.append(fault)
     return planned
 
@@ -98,6 +103,7 @@ class Injector:
     hosts: Hosts
     say: Callable[[str], None]
     busy: Callable[[], bool]
+    sending: Callable[[str], bool]
     broke: list[str] = field(default_factory=list)
     _healing: list[threading.Thread] = field(default_factory=list)
     _sick: set[str] = field(default_factory=set)
@@ -107,10 +113,12 @@ class Injector:
         """All of them; returns when the last one is healed."""
         for fault in faults:
             time.sleep(fault.pause)
-            self._wait_for_work()
             try:
+                self._wait_for_work()
+                if fault.aimed:
+                    self._aim(fault)
                 self._put_on(fault)
-            except (HostsError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  the round must not end early and look well
                 self.broke.append(f"fault {fault.number} {fault.kind}: {error}")
         for thread in self._healing:
             thread.join()
@@ -119,6 +127,14 @@ class Injector:
         end = time.monotonic() + 4
         while not self.busy() and time.monotonic() < end:
             time.sleep(0.05)
+
+    def _aim(self, fault: Fault) -> None:
+        end = time.monotonic() + AIM_SECONDS
+        while time.monotonic() < end:
+            if self.sending(fault.subject if fault.on_host else ""):
+                time.sleep(fault.pick * 0.1)
+                return
+            time.sleep(0.01)
 
     def _put_on(self, fault: Fault) -> None:
         if fault.on_host:
@@ -141,7 +157,7 @@ class Injector:
             try:
                 time.sleep(fault.seconds)
                 self.hosts.clear(fault.subject)
-            except HostsError as error:
+            except (HostsError, OSError) as error:
                 self.broke.append(f"healing fault {fault.number} {fault.kind}: {error}")
             finally:
                 fault.healed = time.time()
@@ -169,10 +185,11 @@ class Injector:
         end = time.monotonic() + RESTART_SECONDS
         while not (pids := self._choose(fault)) and time.monotonic() < end:
             time.sleep(0.2)  # the fault before may have ended it
-        fault.at = fault.healed = time.time()
         if not pids:
-            fault.note = "(nobody there)"
-            return
+            parts = self.portal.parts()
+            pids = [parts[int(fault.pick * 1000) % len(parts)].pid]
+            fault.subject, fault.role = "any", "process"
+        fault.at = fault.healed = time.time()
         fault.note = f"pid {', '.join(map(str, pids))}"
         if not fault.seconds:
             _send(signal.SIGKILL, pids)

@@ -10,6 +10,7 @@ from django.db import transaction
 from automation.models import (
     ApiToken,
     Attempt,
+    AttemptState,
     Group,
     HostKey,
     JobRun,
@@ -55,6 +56,12 @@ def live_runs() -> int:
 
 def open_attempts() -> int:
     return Attempt.objects.filter(state__in=OPEN_ATTEMPTS).count()
+
+
+def is_sending(target: str) -> bool:
+    """Whether an attempt's intent is stored and its start is not, on that target or, for "", on any."""
+    sending = Attempt.objects.filter(state=AttemptState.DISPATCHING, mode=Attempt.Mode.ENVELOPE)
+    return sending.filter(**({"result__run_target__name": target} if target else {})).exists()
 
 
 def free_locks() -> list[str]:

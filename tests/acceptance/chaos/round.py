@@ -48,7 +48,9 @@ class Round:
             self.hosts.raw(name, "sh", "-c", PREPARE)
         client = Client(self.portal.port, records.enlist(self.hosts))
         faults = plan_faults(Random(self.seed), self.count, self.hosts.names)
-        injector = Injector(self.portal, self.hosts, self.say, lambda: self._in_flight > 0)
+        injector = Injector(
+            self.portal, self.hosts, self.say, lambda: self._in_flight > 0, records.is_sending
+        )
         thread = threading.Thread(target=injector.inject, args=(faults,), daemon=True)
         thread.start()
         random = Random(self.seed + 1)
@@ -109,6 +111,7 @@ class Round:
         effects = self._effects()
         verdict = judge(self.submissions, effects, faults)
         verdict.other += self.complaints + broke
+        verdict.other += [f"fault {fault.number} was never put on" for fault in faults if not fault.at]
         if settled is None:
             verdict.stuck.append(f"not everything was over {SETTLE_SECONDS:g} s after the last healing")
         ended = 0.0
