@@ -250,6 +250,9 @@ class Shard(models.Model):
     lease_until = models.FloatField(default=0, help_text="Seconds on the clock named by lease_clock.")
     lease_clock = models.CharField(max_length=64, blank=True)
     woken_at = models.DateTimeField(default=timezone.now)
+    breaks = models.PositiveSmallIntegerField(
+        default=0, help_text="How often carrying it failed on our side."
+    )
 
     objects = ShardQuerySet.as_manager()
 
@@ -270,6 +273,12 @@ class Shard(models.Model):
         Shard.objects.filter(pk=self.pk, lease_token=self.lease_token).update(
             state=Shard.State.QUEUED, woken_at=timezone.now()
         )
+
+    def count_break(self) -> int:
+        """Note that carrying the shard broke; how often it has."""
+        self.breaks += 1
+        Shard.objects.filter(pk=self.pk).update(breaks=self.breaks)
+        return self.breaks
 
     def finish(self) -> None:
         Shard.objects.filter(pk=self.pk, lease_token=self.lease_token).update(state=Shard.State.DONE)

@@ -23,6 +23,7 @@ from automation.models import (
 )
 from automation.models.runs import LIVE
 from automation.plan import hash_plan, sha256
+from automation.workers import quarantine
 from automation.workers.queue import enqueue
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,9 @@ def _skip_open(run: JobRun, code: str) -> None:
 
 def _finish(run: JobRun) -> None:
     good = run.targets.filter(good=True).count()
-    if good == run.total:
+    if run.stop_code == quarantine.CODE:
+        run.move(RunStatus.ERRORED, code=run.stop_code, message="The portal itself failed; see the notes.")
+    elif good == run.total:
         run.move(RunStatus.SUCCEEDED)
     elif run.cancel_requested:
         run.move(

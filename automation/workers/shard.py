@@ -20,6 +20,7 @@ from django.db import transaction
 from automation.definitions.schema import Workflow
 from automation.libraries.connection_manager import ConnectionManager
 from automation.models import Attempt, Installation, JobRun, RunTarget, Shard, Spool, StepResult
+from automation.workers import quarantine
 from automation.workers.clock import lease_clock
 from automation.workers.draining import draining
 from automation.workers.endings import Endings
@@ -62,7 +63,7 @@ def run_shard(shard_id: int, *, owner: str) -> None:
     except Exception:
         # Nobody is here to renew the lease, and a lapsing one would be blamed on the whole worker.
         # The sweeper tries again later.
-        shard.hand_over()
+        quarantine.broke(shard)
         raise
 
 
