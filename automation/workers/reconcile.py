@@ -78,13 +78,14 @@ def reconcile(run_id: int) -> None:
     """Ask for the unknown ends of a finished run that are due, one a target, for ASK_SECONDS at most."""
     with transaction.atomic():
         run = JobRun.objects.locked(run_id)
-        works = _claim(run) if run.is_final else []
-    if works:
-        Reconciliation(run, works).carry()
+        taken = _claim(run) if run.is_final else {}
+    # Outside: should a row break us here, its claim stands, and the next try comes later.
+    if taken:
+        Reconciliation(run, _open(run, taken)).carry()
 
 
-def _claim(run: JobRun) -> list[Work]:
-    """The targets to ask now, each with its unknown attempt open."""
+def _claim(run: JobRun) -> dict[int, Attempt]:
+    """The unknown attempts to ask for now, by their rows of the run's targets."""
     run.wake_at = None
     run.save(update_fields=["wake_at"])
     due = Attempt.objects.to_reconcile().filter(result__run=run)
@@ -93,6 +94,11 @@ def _claim(run: JobRun) -> list[Work]:
         row_id = attempt.result.run_target_id
         if len(taken) < WIDTH and row_id not in taken and attempt.claim_reconcile():
             taken[row_id] = attempt
+    return taken
+
+
+def _open(run: JobRun, taken: dict[int, Attempt]) -> list[Work]:
+    """These targets, each with its unknown attempt open."""
     works = load_works(run, RunTarget.objects.filter(pk__in=taken))
     for work in works:
         work.attempt = taken[work.row.pk]
