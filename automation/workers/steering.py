@@ -220,7 +220,9 @@ class Steering:
             self._endings.close_attempt(work, AttemptState.ENDED, "connection.lost")
             return
         if attempt.mode == Attempt.Mode.DIRECT:
-            self._endings.unknown(run, work, "No guard could be kept on the target, and its worker was lost.")
+            self._endings.unknown(
+                run, work, "No guard could be kept on the target, so nobody can tell how it ended."
+            )
             return
         start_recovery(work)
         # Output held back for masking, or in the moving tail, comes again: start where storage ends.
