@@ -83,7 +83,7 @@ def plan_faults(random: Random, count: int, targets: list[str]) -> list[Fault]:
     planned = []
     for number in range(1, count + 1):
         kind = random.choices(kinds, weights)[0]
-        pause, pick = random.uniform(0.3, 7.0), random.random()
+        pause, pick = random.uniform(0.3, 5.0), random.random()
         if kind in HOST_FAULTS:
             _, least, most = HOST_FAULTS[kind]
             fault = Fault(number, pause, kind, random.choice(targets), random.uniform(least, most), pick)
