@@ -158,7 +158,25 @@ class JobRun(models.Model):
             self.finished_at, self.wake_at = timezone.now(), None
             fields += ["finished_at", "wake_at"]
         self.save(update_fields=fields)
-        event = {"kind": "run", "state": str(status), "code": code, "message": message}
+        self._tell_status(code, message)
+
+    def correct(self, status: str, *, code: str, message: str) -> None:
+        """Change a final status for another, for more is known now. The caller holds the row lock.
+
+        The run stays finished since when it was.
+        """
+        self.status = status
+        self.save(update_fields=["status"])
+        self._tell_status(code, message)
+
+    def status_with(self, good: int) -> RunStatus:
+        """The final status of a run with so many good targets that neither was cancelled nor broke."""
+        if good == self.total:
+            return RunStatus.SUCCEEDED
+        return RunStatus.PARTIAL if good else RunStatus.FAILED
+
+    def _tell_status(self, code: str, message: str) -> None:
+        event = {"kind": "run", "state": str(self.status), "code": code, "message": message}
         self.tell([{key: value for key, value in event.items() if value}])
 
     def wake(self, *, after: float = 0) -> None:

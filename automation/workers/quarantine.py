@@ -15,7 +15,7 @@ from automation.models import (
     StepResult,
     TargetLock,
 )
-from automation.models.results import OPEN_ATTEMPTS, UNFINISHED
+from automation.models.results import OPEN_ATTEMPTS, UNFINISHED, next_reconcile
 from automation.workers.queue import enqueue
 
 PATIENCE = 5
@@ -49,6 +49,7 @@ def end(shard: Shard) -> None:
         running.filter(run_target__in=unknown).update(state=ResultState.UNKNOWN, **ended)
         running.filter(state=ResultState.RUNNING).update(state=ResultState.FAILED, **ended)
         results.filter(state__in=UNFINISHED).update(state=ResultState.SKIPPED, **ended)
+        sent.filter(mode=Attempt.Mode.ENVELOPE).update(reconcile_at=next_reconcile(0))
         sent.update(state=AttemptState.UNKNOWN, code=CODE, ended_at=now)
         attempts.update(state=AttemptState.FENCED, code=CODE, ended_at=now)
         TargetLock.objects.filter(run_target__in=targets).exclude(run_target__in=unknown).delete()
