@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.db import connections
+from django.db import close_old_connections, connections
 from django.db.models import QuerySet
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -38,6 +38,12 @@ class QuietBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         if not found:
             self._seen, self._seen_at = version, now
         return found
+
+    def delete(self, task_id: int) -> None:
+        """Take a finished task out of the queue."""
+        # Done by another process, which may have rested since before a restart of the database.
+        close_old_connections()
+        super().delete(task_id)
 
 
 def _data_version() -> int | None:

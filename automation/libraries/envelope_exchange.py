@@ -136,24 +136,24 @@ class Exchange:
         """The channel is over without an answer: say what that proves."""
         if self._greeted or self.channel.exit_status is None:
             raise ConnectionLost("The connection ended before the target's answer")
-        said = b" ".join(self._noise[stream] for stream in _STREAMS).replace(SUDO_PROMPT.encode(), b"")
+        said = b"\n".join(self._noise[stream] for stream in _STREAMS).replace(SUDO_PROMPT.encode(), b"")
         if self.become:
-            _raise_become(said)
+            _raise_become(said, self.upload.data)
         raise ShellUnusable(
             f"The login's shell ended with status {self.channel.exit_status} and started nothing",
-            cause_hint=last_words(said),
+            cause_hint=last_words(said, sent=self.upload.data),
             sent=False,
         )
 
 
-def _raise_become(noise: bytes) -> None:
+def _raise_become(noise: bytes, sent: bytes) -> None:
     said = noise.decode("utf-8", "replace")
     if re.search(r"password is required|a terminal is required|no password was provided", said):
         raise BecomePasswordRequired("sudo asks for a password on this target", sent=False)
     if re.search(r"incorrect password|try again", said, re.IGNORECASE):
         raise BecomeFailed("sudo did not accept the password", sent=False)
     if re.search(r"sudo|may not run|not allowed", said, re.IGNORECASE):
-        raise BecomeFailed("sudo refused on this target", cause_hint=last_words(noise), sent=False)
+        raise BecomeFailed("sudo refused on this target", cause_hint=last_words(noise, sent=sent), sent=False)
 
 
 def open_exchange(

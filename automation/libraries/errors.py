@@ -323,10 +323,21 @@ CODES: tuple[str, ...] = (
 """Every code there is. Callers store and compare these; one is never renamed or given a new meaning."""
 
 
-def last_words(noise: bytes) -> str:
-    """What a target said instead of an answer: its last line as a sentence, cut, no control characters."""
-    lines = [line.strip() for line in noise.decode("utf-8", "replace").splitlines() if line.strip()]
+SHORTEST_ECHO = 5
+"""Shorter lines of ours are no secrets, and would be found in anything."""
+
+
+def last_words(noise: bytes, *, sent: bytes) -> str:
+    """What a target said instead of an answer: its last line as a sentence, cut, no control characters.
+
+    A line that holds one of what was `sent` to it, or a part of one, is not repeated: it may be a secret.
+    """
+    lines = [line.strip() for line in noise.splitlines() if line.strip()]
     if not lines:
         return "It said nothing"
-    printable = "".join(letter if letter.isprintable() else "?" for letter in lines[-1])
+    ours = (line.strip() for line in sent.splitlines())
+    if lines[-1] in sent or any(line in lines[-1] for line in ours if len(line) >= SHORTEST_ECHO):
+        return "It sent back what it was sent"
+    said = lines[-1].decode("utf-8", "replace")
+    printable = "".join(letter if letter.isprintable() else "?" for letter in said)
     return f"It said: {printable[:200].rstrip('.')}"

@@ -152,6 +152,7 @@ class _Run:
         self.lengths: dict[Stream, int] = {"stdout": 0, "stderr": 0}
         self.stopped: Literal["ended", "cancelled", "timed_out", "output_limit"] = "ended"
         self.uploaded = False
+        self.sent = b""
 
     def on(self, connection: Connection) -> PlainEnd:
         command = command_line(become=self.become, with_password=self.become_password is not None)
@@ -172,7 +173,8 @@ class _Run:
     def _upload(self, channel: Channel) -> None:
         password = b"" if self.become_password is None else self.become_password.reveal_bytes() + b"\n"
         header = b"OPSPORTAL %s %d\n" % (self.nonce, len(self.payload) + len(self.nonce))
-        upload = memoryview(password + header + self.payload + self.nonce)
+        self.sent = password + header + self.payload + self.nonce
+        upload = memoryview(self.sent)
         # The script can begin only when the last byte has come, so a fault before that is safe to repeat.
         last = max(0, len(upload) - LAST_PIECE)
         deadline = after(STARTING + len(upload) / SLOWEST)
@@ -247,13 +249,13 @@ class _Run:
         status = channel.exit_status
         if status is None:
             return ConnectionLost("The connection ended before the script's end was known")
-        noise = self.readers["stderr"].noise + self.readers["stdout"].noise
+        noise = self.readers["stderr"].noise + b"\n" + self.readers["stdout"].noise
         if self.become and not begun:
             fault = _sudo_fault(noise)
             if fault is not None:
                 return fault
         if not begun:
-            hint = "The target has no bash" if status == 127 else last_words(noise)
+            hint = "The target has no bash" if status == 127 else last_words(noise, sent=self.sent)
             return ShellUnusable(
                 f"The login's shell ended with status {status} and started nothing", cause_hint=hint
             )

@@ -293,13 +293,15 @@ class Shard(models.Model):
         )
 
     def count_break(self) -> int:
-        """Note that carrying the shard broke; how often it has."""
+        """Note that carrying the shard broke; how often it has. Somebody else's shard is left alone."""
         self.breaks += 1
-        Shard.objects.filter(pk=self.pk).update(breaks=self.breaks)
+        Shard.objects.filter(pk=self.pk, lease_token=self.lease_token).update(breaks=self.breaks)
         return self.breaks
 
-    def finish(self) -> None:
-        Shard.objects.filter(pk=self.pk, lease_token=self.lease_token).update(state=Shard.State.DONE)
+    def finish(self) -> bool:
+        """It is done; False when somebody else has taken over."""
+        mine = Shard.objects.filter(pk=self.pk, lease_token=self.lease_token)
+        return bool(mine.update(state=Shard.State.DONE))
 
 
 class Event(models.Model):

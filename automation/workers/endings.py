@@ -7,7 +7,7 @@ from django.utils import timezone
 from automation.models import AttemptState, JobRun, ResultState, RunTarget, StepResult
 from automation.models.results import GOOD, UNFINISHED
 from automation.workers.recorder import Recorder
-from automation.workers.settle import Verdict, settle
+from automation.workers.settle import LOOK, Verdict, settle
 from automation.workers.work import Work
 
 # A canary that only could not be reached says nothing about the change: the next target takes its place.
@@ -58,7 +58,7 @@ class Endings:
         """It may have run and we cannot tell: bad, loud, and its target stays locked."""
         work.tried.become_unknown()
         work.unknown = True
-        self.conclude(run, work, Verdict(ResultState.UNKNOWN, "outcome.unknown", why))
+        self.conclude(run, work, Verdict(ResultState.UNKNOWN, "outcome.unknown", f"{why} {LOOK}"))
 
     def close_attempt(self, work: Work, state: AttemptState, code: str) -> None:
         """Close the open attempt without a verdict: another try of the same body follows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from automation.models.inventory import fingerprint
 from automation.models.rows import insert_rows
 from automation.policy.today import policy_today
 from automation.workers.work import Work
+from credentials.models import Credential
 
 Answer = Literal["go", "wait", "stopped"]
 
@@ -102,8 +104,7 @@ class Drift:
 
     def __init__(self, run: JobRun, works: list[Work]) -> None:
         ids = [work.leaf["target"] for work in works]
-        rows = Target.objects.filter(pk__in=ids).select_related("credential").prefetch_related("host_keys")
-        self.targets = {target.pk: target for target in rows} if ids else {}
+        self.targets = _targets_now(ids) if ids else {}
         self._policy = _policy_now(run) if ids else None
         self._run = run
 
@@ -126,16 +127,38 @@ class Drift:
         return _key_block(leaf, target) or _credential_block(leaf, target)
 
 
-def _key_block(leaf: dict[str, Any], target: Target) -> Block | None:
-    trusted = {key.line for key in target.host_keys.all() if key.state == HostKey.State.TRUSTED}
-    gone = [line for line in leaf["host_keys"] if line not in trusted]
+@dataclass(frozen=True, slots=True)
+class TargetNow:
+    """What a target is today, as far as it may stop us."""
+
+    enabled: bool
+    trusted_keys: frozenset[str]
+    credential: Credential | None
+
+
+def _targets_now(ids: list[int]) -> dict[int, TargetNow]:
+    """Plain columns instead of objects: most of a run's targets share few credentials."""
+    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", "credential_id"))
+    credentials = Credential.objects.in_bulk({credential for _, _, credential in rows if credential})
+    keys: dict[int, set[str]] = defaultdict(set)
+    trusted = HostKey.objects.filter(target__in=ids, state=HostKey.State.TRUSTED)
+    for target, key_type, key in trusted.values_list("target_id", "key_type", "key"):
+        keys[target].add(f"{key_type} {key}")
+    return {
+        target: TargetNow(enabled, frozenset(keys[target]), credentials.get(credential or 0))
+        for target, enabled, credential in rows
+    }
+
+
+def _key_block(leaf: dict[str, Any], target: TargetNow) -> Block | None:
+    gone = [line for line in leaf["host_keys"] if line not in target.trusted_keys]
     if not gone:
         return None
     names = ", ".join(fingerprint(line.split()[1]) for line in gone)
     return Block("hostkey.changed", f"No longer trusted since the plan was made: {names}.")
 
 
-def _credential_block(leaf: dict[str, Any], target: Target) -> Block | None:
+def _credential_block(leaf: dict[str, Any], target: TargetNow) -> Block | None:
     credential = target.credential
     if leaf["credential"] is None or credential is None:
         return Block("credential.missing", "The target has no credential to log in with.")

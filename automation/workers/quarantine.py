@@ -35,6 +35,8 @@ def end(shard: Shard) -> None:
     """What was sent is unknown and stays locked, the rest failed or is skipped; the run ends `errored`."""
     with transaction.atomic():
         run = JobRun.objects.locked(shard.run_id)
+        if not shard.finish():
+            return  # a zombie's shard breaks easily, and somebody else carries it well
         now = timezone.now()
         targets = shard.targets.open()
         attempts = Attempt.objects.filter(result__run_target__in=targets, state__in=OPEN_ATTEMPTS)
@@ -56,5 +58,4 @@ def end(shard: Shard) -> None:
         run.in_flight, run.bad, run.stop_code = run.in_flight - changing, run.bad + bad, CODE
         run.save(update_fields=["in_flight", "bad", "stop_code"])
         run.tell([{"kind": "note", "code": CODE, "message": text}])
-        shard.finish()
         enqueue("control", "advance", run.pk)

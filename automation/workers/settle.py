@@ -31,17 +31,19 @@ CODE_OF = {
     "lost_guard": "guard.lost",
     "rebooted": "target.rebooted",
 }
+LOOK = "Look at the target how far it came; it stays locked until somebody frees its lock."
 MESSAGE_OF = {
-    "timed_out": "The step's time was over; everything it had started on the target was ended.",
+    "timed_out": "The step's time was over.",
     "output_limit": "It wrote more than it may, or the target's disk ran full; it was ended.",
-    "lost_guard": "The script started, then its guard on the target vanished: whether it ended is not known.",
-    "rebooted": "The target was restarted while the script ran.",
+    "lost_guard": "The script started, then its guard on the target vanished: how it ended is not known. "
+    + LOOK,
+    "rebooted": "The target was restarted while the script ran. Look at the target how far it came.",
 }
 
 LOGOUT = (
     "The connection was lost, and this target then ends what a login leaves behind (KillUserProcesses). How "
-    "far the script came is not known. Look at the target; to prevent it, run the step with become, or set "
-    "KillUserProcesses=no in its logind.conf."
+    f"far the script came is not known. {LOOK} To prevent it, run the step with become, or set "
+    "KillUserProcesses=no in the target's logind.conf."
 )
 
 

@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
 from automation.definitions.schema import Workflow
@@ -61,9 +61,12 @@ def run_shard(shard_id: int, *, owner: str) -> None:
         _carry(shard)
     except LeaseLost:
         log.warning("lease lost", extra={"shard": shard.pk, "run": shard.run_id})
+    except (OperationalError, InterfaceError):
+        # The database's fault, not the shard's. Nobody is here to renew the lease, and a lapsing one would be
+        # blamed on the whole worker; the sweeper tries again later.
+        shard.hand_over()
+        raise
     except Exception:
-        # Nobody is here to renew the lease, and a lapsing one would be blamed on the whole worker.
-        # The sweeper tries again later.
         quarantine.broke(shard)
         raise
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from automation.libraries.envelope import Order
-from automation.models import Attempt, AttemptState, JobRun, ResultState, Target
+from automation.models import Attempt, AttemptState, JobRun, ResultState
 from automation.workers import gate
 from automation.workers.endings import Endings
 from automation.workers.errand import address_of, condition_holds, payload_of
@@ -112,10 +112,10 @@ class Steering:
         self._locate(work, drift.targets[work.leaf["target"]])
         return None
 
-    def _locate(self, work: Work, target: Target) -> None:
+    def _locate(self, work: Work, target: gate.TargetNow) -> None:
         """Set where and as whom the target is reached."""
         if target.credential is None:
-            raise ValueError(f"{target} has no credential; drift should have said so")
+            raise ValueError(f"{work.row} has no credential; drift should have said so")
         login = self._logins.of(target.credential, work.leaf["login"])
         work.address, work.masker = address_of(work, login.credentials), login.masker
 
@@ -220,7 +220,9 @@ class Steering:
             self._endings.close_attempt(work, AttemptState.ENDED, "connection.lost")
             return
         if attempt.mode == Attempt.Mode.DIRECT:
-            self._endings.unknown(run, work, "No guard could be kept on the target, and its worker was lost.")
+            self._endings.unknown(
+                run, work, "No guard could be kept on the target, so nobody can tell how it ended."
+            )
             return
         start_recovery(work)
         # Output held back for masking, or in the moving tail, comes again: start where storage ends.

@@ -15,8 +15,8 @@ from automation.libraries.errors import (
     BecomeFailed,
     BecomePasswordRequired,
     ConnectionLost,
-    EndMissing,
     LibraryError,
+    ShellUnusable,
 )
 from automation.libraries.framing import StreamReader
 from automation.libraries.plain import PlainEnd, command_line, run_plain
@@ -244,9 +244,10 @@ def test_another_command_in_our_place_is_never_taken_for_success(tmp_path: Path,
     server = Sshd(tmp_path, extra=f"ForceCommand {forced}")
     try:
         connection = connect(server.endpoint(), server.credentials)
-        with pytest.raises(EndMissing) as caught:
+        with pytest.raises(ShellUnusable) as caught:
             run(connection, "echo mine", timeout=2)
-        assert caught.value.code == "command.unconfirmed"
+        assert caught.value.sent is False
+        assert "mine" not in str(caught.value)
         connection.close()
     finally:
         server.stop()

@@ -40,6 +40,8 @@ HOST_FAULTS = {  # kind: (weight, seconds at least, seconds at most)
     "sshd-kill": (6, 0, 0),
     "sshd-stop": (3, 2, 10),
     "freeze": (5, 5, 15),
+    "freeze for long": (1, 48, 60),  # longer than a connection may be silent
+    "link-down for long": (1, 48, 60),
     "crash": (5, 0.5, 6),
 }
 # Half of these wait for the moment in which an attempt is being sent, on that host where they are a host's.
@@ -81,7 +83,7 @@ def plan_faults(random: Random, count: int, targets: list[str]) -> list[Fault]:
     planned = []
     for number in range(1, count + 1):
         kind = random.choices(kinds, weights)[0]
-        pause, pick = random.uniform(0.3, 7.0), random.random()
+        pause, pick = random.uniform(0.3, 5.0), random.random()
         if kind in HOST_FAULTS:
             _, least, most = HOST_FAULTS[kind]
             fault = Fault(number, pause, kind, random.choice(targets), random.uniform(least, most), pick)
@@ -166,7 +168,7 @@ class Injector:
                     self._changed.notify_all()
 
         try:
-            self.hosts.fault(fault.subject, fault.kind)
+            self.hosts.fault(fault.subject, fault.kind.partition(" ")[0])
         finally:
             self._in_background(heal)
 

@@ -101,7 +101,7 @@ def _step(random: Random, index: int) -> StepPlan:
         changes=changes,
         become=random.random() < 0.4,
         lines=random.randint(3, 60),
-        seconds=random.uniform(0.2, 4),
+        seconds=random.uniform(0.2, random.choice((0.8, 4))),
         status=3 if random.random() < 0.06 else 0,
         verified=changes and random.random() < 0.3,
         undoable=random.random() < 0.5,

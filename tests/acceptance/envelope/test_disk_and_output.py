@@ -114,3 +114,13 @@ def test_a_step_that_fills_the_disk_with_its_output_is_ended(portal: Portal, hos
     attempt = Attempt.objects.get(result__run=run)
     assert attempt.stdout_remote == attempt.stdout_stored + attempt.stdout_dropped > 20 * 1024**2
     assert os.fspath(attempt.spool)
+
+
+def test_a_spool_that_was_wiped_between_two_runs_is_made_anew(portal: Portal, host: str) -> None:
+    change = "{name: c, steps: [{name: s, run: {bash: 'echo x >> /var/tmp/effects'}}]}"
+    assert portal.run(change).status == "succeeded"
+    portal.hosts.raw(host, "rm", "-r", "/home/ops/.opsportal")
+    run = portal.run(change)
+    assert portal.outcome(run) == ("succeeded", ""), portal.result(run).message
+    assert portal.attempts(run) == [("run", "fenced"), ("run", "ended")]
+    assert portal.lines(host, "/var/tmp/effects") == ["x", "x"]

@@ -120,7 +120,9 @@ def test_a_power_cut_after_the_start_is_failed_or_unknown_and_never_run_twice(
     assert portal.outcome(run, target=kept) == ("failed", "target.rebooted")
     for name in (lost, half):
         assert portal.outcome(run, target=name) == ("unknown", "outcome.unknown")
-        assert "restarted or its spool replaced" in portal.result(run, target=name).message
+        message = portal.result(run, target=name).message
+        assert "restarted or its spool replaced" in message
+        assert "until somebody frees its lock" in message
     for name in names:
         assert len(portal.lines(name, "/var/tmp/begun")) == 1
         assert portal.lines(name, "/var/tmp/effects") == []
