@@ -19,6 +19,7 @@ from django.utils import timezone
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.envelope import Order
 from automation.models import Attempt, AttemptState, JobRun, RunTarget
+from automation.models.runs import FINAL
 from automation.workers import messages
 from automation.workers.corrections import Corrections, correct_status
 from automation.workers.draining import draining
@@ -63,10 +64,12 @@ NOT_PROVEN = "The target was restarted or its spool replaced since, so whether i
 def wake_reconciliation() -> None:
     """Have the ends asked for that are due. A run is not woken twice for one task, unless that was lost."""
     now = timezone.now()
-    due = Attempt.objects.to_reconcile().filter(
-        Q(result__run__wake_at=None) | Q(result__run__wake_at__lte=now)
-    )
-    for run_id in set(due.values_list("result__run", flat=True)):
+    # Two questions: in one, a database may begin with all finished runs.
+    due = list(Attempt.objects.to_reconcile().values_list("result", flat=True))
+    if not due:
+        return
+    over = JobRun.objects.filter(Q(wake_at=None) | Q(wake_at__lte=now), status__in=FINAL, results__in=due)
+    for run_id in set(over.values_list("pk", flat=True)):
         with transaction.atomic():
             run = JobRun.objects.locked(run_id)
             if run.is_final and (run.wake_at is None or run.wake_at <= now):

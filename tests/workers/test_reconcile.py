@@ -201,7 +201,7 @@ def test_after_a_week_the_machine_asks_no_more(reachable: Spine) -> None:
     attempt = lose(run, ended_at=timezone.now() - RECONCILE_FOR)
     ask_again(attempt)
     assert (attempt.state, attempt.reconcile_at) == ("unknown", None)
-    assert "free its lock" in StepResult.objects.get().message
+    assert "asks no more" in StepResult.objects.get().message
 
 
 def test_a_target_whose_key_is_no_longer_trusted_is_not_even_connected(reachable: Spine) -> None:
