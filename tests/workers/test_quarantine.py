@@ -52,6 +52,7 @@ def test_what_may_have_been_sent_is_unknown_and_stays_locked(spine: Spine, poiso
     quarantine.end(poisoned)
     spine.drain()
     assert spine.states(poisoned.run) == {"a": ["unknown"], "b": ["skipped"]}
+    assert Attempt.objects.get().reconcile_at is not None
     assert TargetLock.objects.filter(run_target=target).exists()
 
 

@@ -15,8 +15,8 @@ from automation.models.results import RECONCILE_FOR
 from automation.release_lock import release_lock
 from automation.workers import reconcile as reconciling
 from automation.workers import reports
+from automation.workers.inbox import Inbox
 from automation.workers.reconcile import reconcile, wake_reconciliation
-from automation.workers.work import Work
 from tests.libraries.sshd import Sshd
 from tests.workers.spine import Spine
 
@@ -230,15 +230,15 @@ def test_an_answer_that_comes_after_a_persons_word_changes_nothing(
 ) -> None:
     (target,) = spine.add_targets("a")
     attempt = lose(spine.run(change(spine)))
-    ask = reconciling.Reconciliation._ask
+    take = Inbox.take
 
-    # In the moment between the question and its answer, which no test can meet otherwise.
-    def released(self: reconciling.Reconciliation, work: Work) -> object:
-        asked = ask(self, work)
+    # In the moment between an answer and its storing, which no test can meet otherwise.
+    def released(self: Inbox, *, timeout: float, linger: float) -> list[Any]:
+        news = take(self, timeout=timeout, linger=linger)
         release_lock(target, by="bob")
-        return asked
+        return news
 
-    monkeypatch.setattr(reconciling.Reconciliation, "_ask", released)
+    monkeypatch.setattr(Inbox, "take", released)
     ask_again(attempt)
     assert attempt.state == "unknown"
     assert StepResult.objects.get().state == "unknown"
