@@ -7,10 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
-
-from automation.models.runs import FINAL
 
 RECONCILE_AFTER = (30.0, 60.0, 120.0, 300.0, 900.0)
 """Seconds from an unknown end to the first try to find it out, from that to the second, and so on."""
@@ -75,19 +73,20 @@ OPEN_ATTEMPTS = (AttemptState.CLAIMED, AttemptState.DISPATCHING, AttemptState.RU
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def to_reconcile(self) -> AttemptQuerySet:
-        """Those whose end nobody knows and the machine is to ask for by now; their runs are over."""
-        return self.filter(
-            reconcile_at__lte=timezone.now(), state=AttemptState.UNKNOWN, result__run__status__in=FINAL
-        )
+        """Those whose end nobody knows and the machine is to ask for by now, should their run be over."""
+        return self.filter(reconcile_at__lte=timezone.now(), state=AttemptState.UNKNOWN)
 
     def leave_to_a_person(self) -> int:
         """The machine asks for none of these ends any more; how many it would have asked for."""
         asked = self.filter(state=AttemptState.UNKNOWN, reconcile_at__isnull=False)
         return asked.update(reconcile_at=None)
 
-    def to_forget(self) -> AttemptQuerySet:
-        """Those whose directories on their targets may go, the oldest first."""
-        return self.filter(forget_at__lte=timezone.now()).order_by("forget_at")
+    def to_forget(self, target_ids: list[int]) -> AttemptQuerySet:
+        """Those whose directories on these targets may go, the oldest first."""
+        # A sum, so that no database goes by the index of targets, through all that ever ran on them.
+        place = F("result__run_target__target") + 0
+        due = self.filter(forget_at__lte=timezone.now()).alias(place=place)
+        return due.filter(place__in=target_ids).order_by("forget_at")
 
     def forgotten(self, ids: list[uuid.UUID]) -> None:
         """The targets have deleted these directories."""

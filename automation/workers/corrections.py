@@ -14,7 +14,15 @@ from automation.models import Attempt, AttemptState, JobRun, ResultState, RunSta
 from automation.models.results import GOOD
 from automation.workers.recorder import Recorder
 from automation.workers.sequence import HARMLESS_SKIPS
-from automation.workers.settle import NOT_RESTARTED, Verdict, awaits_restart, record_end, settle, verdict_of
+from automation.workers.settle import (
+    LOOK,
+    NOT_RESTARTED,
+    Verdict,
+    awaits_restart,
+    record_end,
+    settle,
+    verdict_of,
+)
 from automation.workers.work import Work
 
 CODE = "outcome.reconciled"
@@ -24,6 +32,7 @@ NEVER_STARTED = Verdict(
     "It had never started on the target, and now never can.",
 )
 UNVERIFIED = "Its verify was not run: finding out starts nothing."
+NOT_BAD = (*GOOD, ResultState.CANCELLED)  # as a run counts while it lives
 CORRECTABLE = (RunStatus.PARTIAL, RunStatus.FAILED)
 
 
@@ -36,7 +45,11 @@ class Corrections:
     def ended(self, run: JobRun, work: Work, end: End) -> None:
         """The target has told how the script ended."""
         work.recovering = True
-        verdict = NOT_RESTARTED if awaits_restart(work, end) else verdict_of(work, end)
+        awaited = awaits_restart(work, end)
+        if awaited and work.tried.intent_age < work.sequence.step(work.step_index).timeout:
+            self.still_unknown(work, "target.restarting", "The script ended; the restart it is for may come.")
+            return
+        verdict = NOT_RESTARTED if awaited else verdict_of(work, end)
         if verdict.state == ResultState.UNKNOWN:
             self.still_unknown(work, verdict.code, verdict.message)
             return
@@ -55,7 +68,8 @@ class Corrections:
         over = attempt.stop_asking()
         text = f"Asked again at {_now()}, try {attempt.reconcile_tries}: {why}"
         if over:
-            text += " The machine asks no more: look at the target, then free its lock."
+            text += " The machine asks no more."
+        text = text if LOOK in text else f"{text} {LOOK}"
         if over or attempt.code != code:
             self._recorder.note(work, "outcome.unknown", text, step=result.step)
         attempt.code, attempt.message = code, text
@@ -132,7 +146,7 @@ def correct_status(run: JobRun) -> None:
 
 
 def _is_bad(work: Work) -> bool:
-    return any(result.state not in GOOD for result in work.results)
+    return any(result.state not in NOT_BAD for result in work.results)
 
 
 def _now() -> str:

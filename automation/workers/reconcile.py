@@ -19,6 +19,7 @@ from django.utils import timezone
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.envelope import Order
 from automation.models import Attempt, AttemptState, JobRun, RunTarget
+from automation.models.runs import FINAL
 from automation.workers import messages
 from automation.workers.corrections import Corrections, correct_status
 from automation.workers.draining import draining
@@ -63,10 +64,12 @@ NOT_PROVEN = "The target was restarted or its spool replaced since, so whether i
 def wake_reconciliation() -> None:
     """Have the ends asked for that are due. A run is not woken twice for one task, unless that was lost."""
     now = timezone.now()
-    due = Attempt.objects.to_reconcile().filter(
-        Q(result__run__wake_at=None) | Q(result__run__wake_at__lte=now)
-    )
-    for run_id in set(due.values_list("result__run", flat=True)):
+    # Two questions: in one, a database may begin with all finished runs.
+    due = list(Attempt.objects.to_reconcile().values_list("result", flat=True))
+    if not due:
+        return
+    over = JobRun.objects.filter(Q(wake_at=None) | Q(wake_at__lte=now), status__in=FINAL, results__in=due)
+    for run_id in set(over.values_list("pk", flat=True)):
         with transaction.atomic():
             run = JobRun.objects.locked(run_id)
             if run.is_final and (run.wake_at is None or run.wake_at <= now):
@@ -78,13 +81,14 @@ def reconcile(run_id: int) -> None:
     """Ask for the unknown ends of a finished run that are due, one a target, for ASK_SECONDS at most."""
     with transaction.atomic():
         run = JobRun.objects.locked(run_id)
-        works = _claim(run) if run.is_final else []
-    if works:
-        Reconciliation(run, works).carry()
+        taken = _claim(run) if run.is_final else {}
+    # Outside: should a row break us here, its claim stands, and the next try comes later.
+    if taken:
+        Reconciliation(run, _open(run, taken)).carry()
 
 
-def _claim(run: JobRun) -> list[Work]:
-    """The targets to ask now, each with its unknown attempt open."""
+def _claim(run: JobRun) -> dict[int, Attempt]:
+    """The unknown attempts to ask for now, by their rows of the run's targets."""
     run.wake_at = None
     run.save(update_fields=["wake_at"])
     due = Attempt.objects.to_reconcile().filter(result__run=run)
@@ -93,6 +97,11 @@ def _claim(run: JobRun) -> list[Work]:
         row_id = attempt.result.run_target_id
         if len(taken) < WIDTH and row_id not in taken and attempt.claim_reconcile():
             taken[row_id] = attempt
+    return taken
+
+
+def _open(run: JobRun, taken: dict[int, Attempt]) -> list[Work]:
+    """These targets, each with its unknown attempt open."""
     works = load_works(run, RunTarget.objects.filter(pk__in=taken))
     for work in works:
         work.attempt = taken[work.row.pk]

@@ -31,7 +31,10 @@ CODE_OF = {
     "lost_guard": "guard.lost",
     "rebooted": "target.rebooted",
 }
-LOOK = "Look at the target how far it came; it stays locked until somebody frees its lock."
+LOOK = (
+    "Look at the target how far it came. "
+    "It stays locked until that is known, or until somebody frees its lock."
+)
 MESSAGE_OF = {
     "timed_out": "The step's time was over.",
     "output_limit": "It wrote more than it may, or the target's disk ran full; it was ended.",

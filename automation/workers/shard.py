@@ -204,11 +204,8 @@ def load_shard(shard: Shard) -> list[Work]:
 def _add_forgettable(works: list[Work]) -> None:
     """What their targets still keep of attempts that were over long ago."""
     old: dict[int, list[Attempt]] = defaultdict(list)
-    found = (
-        Attempt.objects.to_forget()
-        .filter(result__run_target__target__in=[work.leaf["target"] for work in works])
-        .select_related("result__run_target")
-    )
+    found = Attempt.objects.to_forget([work.leaf["target"] for work in works])
+    found = found.select_related("result__run_target")
     for attempt in found[: FORGET_AT_ONCE * len(works)]:
         old[attempt.result.run_target.target_id or 0].append(attempt)
     for work in works:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -15,6 +16,7 @@ from automation.release_lock import release_lock
 from automation.workers import reconcile as reconciling
 from automation.workers import reports
 from automation.workers.reconcile import reconcile, wake_reconciliation
+from automation.workers.work import Work
 from tests.libraries.sshd import Sshd
 from tests.workers.spine import Spine
 
@@ -41,7 +43,7 @@ def change(spine: Spine, fail: str = "true", *, more: str = "") -> str:
     return CHANGE.replace("SCRATCH", str(spine.scratch)).replace("FAIL", fail) + more
 
 
-def lose(run: JobRun, name: str = "a", **changes: object) -> Attempt:
+def lose(run: JobRun, name: str = "a", **changes: Any) -> Attempt:
     """Make the rows say what they say when the target could not be asked for its end in time."""
     row = run.targets.get(name=name)
     attempt = Attempt.objects.get(result__run_target=row, body="run", result__step="change")
@@ -74,7 +76,11 @@ def ask_again(attempt: Attempt) -> None:
 
 
 def notes(run: JobRun) -> list[str]:
-    return [event.data["code"] for event in run.events.all() if event.data["kind"] == "note"]
+    return [event["code"] for event in story(run) if event["kind"] == "note"]
+
+
+def story(run: JobRun) -> list[dict[str, Any]]:
+    return list(run.events.order_by("seq").values_list("data", flat=True))
 
 
 def test_an_end_that_was_missed_is_found_out_and_corrects_the_run(spine: Spine) -> None:
@@ -93,7 +99,7 @@ def test_an_end_that_was_missed_is_found_out_and_corrects_the_run(spine: Spine) 
     )
     assert "Found out at 20" in result.message
     assert (run.status, run.bad, run.finished_at) == ("succeeded", 0, finished_at)
-    assert run.events.last().data == {
+    assert story(run)[-1] == {
         "kind": "run",
         "state": "succeeded",
         "code": "outcome.reconciled",
@@ -162,10 +168,10 @@ def test_what_had_never_started_is_fenced_and_said(spine: Spine) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"intent_at": timezone.now() - timedelta(days=9999)}, {"spool_id": "x"}])
-def test_a_fence_that_proves_nothing_leaves_it_unknown(spine: Spine, changes: dict[str, object]) -> None:
+def test_a_fence_that_proves_nothing_leaves_it_unknown(spine: Spine, changes: dict[str, Any]) -> None:
     spine.add_targets("a")
     run = spine.run(change(spine))
-    given = {"id": uuid.uuid4(), "started_at": None, "intent_at": timezone.now()}
+    given: dict[str, Any] = {"id": uuid.uuid4(), "started_at": None, "intent_at": timezone.now()}
     lost = lose(run, **(given | changes))
     ask_again(lost)
     assert (lost.state, lost.code) == ("unknown", "guard.fenced")
@@ -195,7 +201,7 @@ def test_after_a_week_the_machine_asks_no_more(reachable: Spine) -> None:
     attempt = lose(run, ended_at=timezone.now() - RECONCILE_FOR)
     ask_again(attempt)
     assert (attempt.state, attempt.reconcile_at) == ("unknown", None)
-    assert "free its lock" in StepResult.objects.get().message
+    assert "asks no more" in StepResult.objects.get().message
 
 
 def test_a_target_whose_key_is_no_longer_trusted_is_not_even_connected(reachable: Spine) -> None:
@@ -216,7 +222,7 @@ def test_a_person_who_releases_the_target_ends_the_asking(spine: Spine) -> None:
     release_lock(target, by="bob", reason="looked")
     ask_again(attempt)
     assert (attempt.state, attempt.reconcile_at, attempt.reconcile_tries) == ("unknown", None, 0)
-    assert run.events.last().data["by"] == "bob"
+    assert story(run)[-1]["by"] == "bob"
 
 
 def test_an_answer_that_comes_after_a_persons_word_changes_nothing(
@@ -227,7 +233,7 @@ def test_an_answer_that_comes_after_a_persons_word_changes_nothing(
     ask = reconciling.Reconciliation._ask
 
     # In the moment between the question and its answer, which no test can meet otherwise.
-    def released(self: reconciling.Reconciliation, work: reconciling.Work) -> object:
+    def released(self: reconciling.Reconciliation, work: Work) -> object:
         asked = ask(self, work)
         release_lock(target, by="bob")
         return asked
