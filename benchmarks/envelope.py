@@ -37,7 +37,7 @@ def run(*, rounds: int, folder: Path, json: Path) -> str:
         Column("wall ms", "wall", unit=1000),
         Column("wall / bare, same connection", "wall_ratio"),
         Column("client CPU ms", "cpu", unit=1000),
-        Column("target CPU ms", "target_cpu", unit=1000),
+        Column("target CPU ms (mean)", "target_cpu", unit=1000, mean=True),
     ]
     return f"{table(_with_ratios(cases), columns)}\nThe guard detaches by: {detach}."
 
