@@ -35,7 +35,7 @@ def run(*, rounds: int, folder: Path, json: Path) -> str:
     write_json(json, "envelope", {"rounds": rounds, "script": SCRIPT, "detach": detach}, cases)
     columns = [
         Column("wall ms", "wall", unit=1000),
-        Column("wall / bare, same connection", "wall_ratio"),
+        Column("wall / bare", "wall_ratio"),
         Column("client CPU ms", "cpu", unit=1000),
         Column("target CPU ms (mean)", "target_cpu", unit=1000, mean=True),
     ]
