@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from automation.models import HostKey, JobRun, RunTarget, Target, TargetLock
+from automation.models import Attempt, HostKey, JobRun, RunTarget, Target, TargetLock
 
 
 class StillBusy(Exception):
@@ -13,6 +13,8 @@ class StillBusy(Exception):
 
 def release_lock(target: Target, *, by: str, reason: str = "") -> list[JobRun]:
     """Free every lock that keeps work from this target, and tell it in the runs that held them.
+
+    What is unknown there stays unknown: the machine asks for it no more, for a person has answered.
 
     Gives those runs; an empty list when nothing was locked. Raises StillBusy, and then frees nothing.
     """
@@ -33,6 +35,7 @@ def _freed(run_id: int, row_id: int, by: str, reason: str) -> JobRun:
     if row.state != RunTarget.State.DONE:
         raise StillBusy(f"Run {run.pk} is still working on {row.name}. Cancel it, or wait for its end.")
     TargetLock.objects.filter(run_target=row).delete()
+    Attempt.objects.filter(result__run_target=row).leave_to_a_person()
     note = {"kind": "note", "code": "lock.released", "target": row.name, "by": by, "message": reason}
     run.tell([{key: value for key, value in note.items() if value}])
     return run

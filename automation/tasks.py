@@ -3,6 +3,7 @@
 import os
 
 from automation.workers import advance as advancing
+from automation.workers import reconcile as reconciling
 from automation.workers import shard as shards
 from automation.workers import sweeper
 
@@ -20,6 +21,11 @@ def run_shard(number: int) -> None:
 def probe(number: int) -> None:
     """The watchdog's question; an answer proves that this cluster's queue moves."""
     sweeper.answer_probe(number)
+
+
+def reconcile(number: int) -> None:
+    """Ask the targets of finished run `number` for the ends that are still unknown and due."""
+    reconciling.reconcile(number)
 
 
 def sweep(number: int) -> None:

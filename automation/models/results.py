@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
+
+from automation.models.runs import FINAL
+
+RECONCILE_AFTER = (30.0, 60.0, 120.0, 300.0, 900.0)
+"""Seconds from an unknown end to the first try to find it out, from that to the second, and so on."""
+RECONCILE_HOURLY = 3600.0
+RECONCILE_FOR = timedelta(days=7)
+DIRECTORY_KEPT = timedelta(days=7)
 
 
 class ResultState(models.TextChoices):
@@ -63,6 +73,27 @@ class AttemptState(models.TextChoices):
 OPEN_ATTEMPTS = (AttemptState.CLAIMED, AttemptState.DISPATCHING, AttemptState.RUNNING)
 
 
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def to_reconcile(self) -> AttemptQuerySet:
+        """Those whose end nobody knows and the machine is to ask for by now; their runs are over."""
+        return self.filter(
+            reconcile_at__lte=timezone.now(), state=AttemptState.UNKNOWN, result__run__status__in=FINAL
+        )
+
+    def leave_to_a_person(self) -> int:
+        """The machine asks for none of these ends any more; how many it would have asked for."""
+        asked = self.filter(state=AttemptState.UNKNOWN, reconcile_at__isnull=False)
+        return asked.update(reconcile_at=None)
+
+    def to_forget(self) -> AttemptQuerySet:
+        """Those whose directories on their targets may go, the oldest first."""
+        return self.filter(forget_at__lte=timezone.now()).order_by("forget_at")
+
+    def forgotten(self, ids: list[uuid.UUID]) -> None:
+        """The targets have deleted these directories."""
+        self.filter(pk__in=ids).update(forget_at=None)
+
+
 class Attempt(models.Model):
     """One try to start one body of one step on one target."""
 
@@ -104,9 +135,23 @@ class Attempt(models.Model):
     stderr_stored = models.PositiveBigIntegerField(default=0)
     stdout_dropped = models.PositiveBigIntegerField(default=0)
     stderr_dropped = models.PositiveBigIntegerField(default=0)
+    reconcile_at = models.DateTimeField(
+        null=True, help_text="When its unknown end is asked for next; empty: never."
+    )
+    reconcile_tries = models.PositiveSmallIntegerField(default=0)
+    forget_at = models.DateTimeField(
+        null=True, help_text="When its directory on the target may go; empty: there is none to delete."
+    )
+
+    objects = AttemptQuerySet.as_manager()
 
     class Meta:
         constraints = (models.UniqueConstraint("result", "body", "number", name="attempt_number_once"),)
+        # Nearly every attempt has neither, so these cost its rows nothing.
+        indexes = (
+            models.Index("reconcile_at", condition=Q(reconcile_at__isnull=False), name="attempt_reconcile"),
+            models.Index("forget_at", condition=Q(forget_at__isnull=False), name="attempt_forget"),
+        )
 
     def __str__(self) -> str:
         return f"{self.body} {self.number} {self.state}"
@@ -120,6 +165,41 @@ class Attempt(models.Model):
     def intent_age(self) -> float:
         """Seconds since the intent was made durable, by the portal's clock."""
         return (timezone.now() - self.intent_at).total_seconds() if self.intent_at else 0.0
+
+    def become_unknown(self) -> None:
+        """It may have run and we cannot tell. Where a guard keeps the account, it is asked for later."""
+        self.state, self.ended_at = AttemptState.UNKNOWN, timezone.now()
+        if self.mode == Attempt.Mode.ENVELOPE:
+            self.reconcile_at = next_reconcile(0)
+
+    def claim_reconcile(self) -> bool:
+        """Take the due try and set the next; False when another worker, or a person, was first."""
+        due = Attempt.objects.filter(pk=self.pk, state=AttemptState.UNKNOWN, reconcile_at=self.reconcile_at)
+        tries = self.reconcile_tries + 1
+        following = next_reconcile(tries)
+        if not due.update(reconcile_at=following, reconcile_tries=tries):
+            return False
+        self.reconcile_at, self.reconcile_tries = following, tries
+        return True
+
+    def stop_asking(self) -> bool:
+        """After RECONCILE_FOR nobody asks any more; whether it has come to that."""
+        first = self.ended_at or timezone.now()
+        if self.reconcile_at is not None and self.reconcile_at <= first + RECONCILE_FOR:
+            return False
+        self.reconcile_at = None
+        return True
+
+    def keep_directory(self) -> None:
+        """Its end is stored: what the target keeps of it may go later."""
+        if self.mode == Attempt.Mode.ENVELOPE and self.intent_at is not None:
+            self.forget_at = timezone.now() + DIRECTORY_KEPT
+
+
+def next_reconcile(tries: int) -> datetime:
+    """When to ask, after so many tries, for an end that nobody knows."""
+    seconds = RECONCILE_AFTER[tries] if tries < len(RECONCILE_AFTER) else RECONCILE_HOURLY
+    return timezone.now() + timedelta(seconds=seconds)
 
 
 class OutputChunkQuerySet(models.QuerySet["OutputChunk"]):

@@ -158,7 +158,25 @@ class JobRun(models.Model):
             self.finished_at, self.wake_at = timezone.now(), None
             fields += ["finished_at", "wake_at"]
         self.save(update_fields=fields)
-        event = {"kind": "run", "state": str(status), "code": code, "message": message}
+        self._tell_status(code, message)
+
+    def correct(self, status: str, *, code: str, message: str) -> None:
+        """Change a final status for another, for more is known now. The caller holds the row lock.
+
+        The run stays finished since when it was.
+        """
+        self.status = status
+        self.save(update_fields=["status"])
+        self._tell_status(code, message)
+
+    def status_with(self, good: int) -> RunStatus:
+        """The final status of a run with so many good targets that neither was cancelled nor broke."""
+        if good == self.total:
+            return RunStatus.SUCCEEDED
+        return RunStatus.PARTIAL if good else RunStatus.FAILED
+
+    def _tell_status(self, code: str, message: str) -> None:
+        event = {"kind": "run", "state": str(self.status), "code": code, "message": message}
         self.tell([{key: value for key, value in event.items() if value}])
 
     def wake(self, *, after: float = 0) -> None:
@@ -275,13 +293,15 @@ class Shard(models.Model):
         )
 
     def count_break(self) -> int:
-        """Note that carrying the shard broke; how often it has."""
+        """Note that carrying the shard broke; how often it has. Somebody else's shard is left alone."""
         self.breaks += 1
-        Shard.objects.filter(pk=self.pk).update(breaks=self.breaks)
+        Shard.objects.filter(pk=self.pk, lease_token=self.lease_token).update(breaks=self.breaks)
         return self.breaks
 
-    def finish(self) -> None:
-        Shard.objects.filter(pk=self.pk, lease_token=self.lease_token).update(state=Shard.State.DONE)
+    def finish(self) -> bool:
+        """It is done; False when somebody else has taken over."""
+        mine = Shard.objects.filter(pk=self.pk, lease_token=self.lease_token)
+        return bool(mine.update(state=Shard.State.DONE))
 
 
 class Event(models.Model):

@@ -148,5 +148,6 @@ def _finish(run: JobRun) -> None:
             RunStatus.CANCELLED, code="run.cancelled", message=f"{good} of {run.total} targets were good."
         )
     else:
-        status = RunStatus.PARTIAL if good else RunStatus.FAILED
-        run.move(status, code=run.stop_code, message=f"{good} of {run.total} targets are good.")
+        run.move(
+            run.status_with(good), code=run.stop_code, message=f"{good} of {run.total} targets are good."
+        )

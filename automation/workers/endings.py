@@ -33,6 +33,8 @@ class Endings:
         """The open attempt is over; its verdict goes to the step."""
         attempt = work.tried
         attempt.code, attempt.message = verdict.code, verdict.message
+        if attempt.state != AttemptState.UNKNOWN:
+            attempt.keep_directory()
         self._recorder.flush_output(work, last=True)
         self._recorder.attempt(attempt)
         result, before = work.result(), work.result().state
@@ -54,7 +56,7 @@ class Endings:
 
     def unknown(self, run: JobRun, work: Work, why: str) -> None:
         """It may have run and we cannot tell: bad, loud, and its target stays locked."""
-        work.tried.state, work.tried.ended_at = AttemptState.UNKNOWN, timezone.now()
+        work.tried.become_unknown()
         work.unknown = True
         self.conclude(run, work, Verdict(ResultState.UNKNOWN, "outcome.unknown", f"{why} {LOOK}"))
 
@@ -62,6 +64,7 @@ class Endings:
         """Close the open attempt without a verdict: another try of the same body follows."""
         attempt = work.tried
         attempt.state, attempt.code, attempt.ended_at = state, code, timezone.now()
+        attempt.keep_directory()
         self._recorder.flush_output(work, last=True)
         self._recorder.attempt(attempt)
         losses = work.losses

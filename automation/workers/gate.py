@@ -110,11 +110,13 @@ class Drift:
 
     def blocks(self, work: Work) -> Block | None:
         """The first reason for which this target may not be touched, or None."""
-        leaf = work.leaf
         if not work.intact:
             return Block("plan.changed", "What is stored for this target is not what was approved.")
-        if self._policy is not None:
-            return self._policy
+        return self._policy or self.keeps_away(work)
+
+    def keeps_away(self, work: Work) -> Block | None:
+        """Why not even a question may be put to this target: it is not, or not surely, the one we know."""
+        leaf = work.leaf
         if not leaf["host_keys"]:
             return Block("hostkey.unknown", "No host key of this target was trusted when the plan was made.")
         target = self.targets.get(leaf["target"])

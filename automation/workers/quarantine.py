@@ -15,7 +15,7 @@ from automation.models import (
     StepResult,
     TargetLock,
 )
-from automation.models.results import OPEN_ATTEMPTS, UNFINISHED
+from automation.models.results import OPEN_ATTEMPTS, UNFINISHED, next_reconcile
 from automation.workers.queue import enqueue
 
 PATIENCE = 5
@@ -35,6 +35,8 @@ def end(shard: Shard) -> None:
     """What was sent is unknown and stays locked, the rest failed or is skipped; the run ends `errored`."""
     with transaction.atomic():
         run = JobRun.objects.locked(shard.run_id)
+        if not shard.finish():
+            return  # a zombie's shard breaks easily, and somebody else carries it well
         now = timezone.now()
         targets = shard.targets.open()
         attempts = Attempt.objects.filter(result__run_target__in=targets, state__in=OPEN_ATTEMPTS)
@@ -47,6 +49,7 @@ def end(shard: Shard) -> None:
         running.filter(run_target__in=unknown).update(state=ResultState.UNKNOWN, **ended)
         running.filter(state=ResultState.RUNNING).update(state=ResultState.FAILED, **ended)
         results.filter(state__in=UNFINISHED).update(state=ResultState.SKIPPED, **ended)
+        sent.filter(mode=Attempt.Mode.ENVELOPE).update(reconcile_at=next_reconcile(0))
         sent.update(state=AttemptState.UNKNOWN, code=CODE, ended_at=now)
         attempts.update(state=AttemptState.FENCED, code=CODE, ended_at=now)
         TargetLock.objects.filter(run_target__in=targets).exclude(run_target__in=unknown).delete()
@@ -55,5 +58,4 @@ def end(shard: Shard) -> None:
         run.in_flight, run.bad, run.stop_code = run.in_flight - changing, run.bad + bad, CODE
         run.save(update_fields=["in_flight", "bad", "stop_code"])
         run.tell([{"kind": "note", "code": CODE, "message": text}])
-        shard.finish()
         enqueue("control", "advance", run.pk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from automation.models import Attempt, JobRun, OutputChunk, RunTarget, StepResult, TargetLock
@@ -23,6 +24,8 @@ ATTEMPT_FIELDS = (
     "message",
     "left",
     "host_key",
+    "reconcile_at",
+    "forget_at",
     *OutputStore.FIELDS,
 )
 RESULT_FIELDS = (
@@ -47,6 +50,7 @@ class Recorder:
         self._results: dict[int, StepResult] = {}
         self._finished: dict[int, RunTarget] = {}
         self._freed: list[int] = []
+        self._forgotten: list[uuid.UUID] = []
         self._counted = False
         self._chunks: list[OutputChunk] = []
         self._events: list[dict[str, Any]] = []
@@ -73,6 +77,10 @@ class Recorder:
         }
         self._events.append({key: value for key, value in event.items() if value})
 
+    def amended(self, result: StepResult) -> None:
+        """A result's words changed and its state did not: stored, not told."""
+        self._results[result.pk] = result
+
     def fact(self, work: Work, *, body: str, state: str, message: str = "") -> None:
         """Tell of a verify or an undo, which are facts beside the state."""
         result = work.result()
@@ -91,8 +99,14 @@ class Recorder:
             self._freed.append(work.row.pk)
         self._counted = True
 
-    def note(self, work: Work, code: str, message: str) -> None:
-        self._events.append({"kind": "note", "target": work.row.name, "code": code, "message": message})
+    def forgotten(self, work: Work) -> None:
+        """The script that carried them has ended, so the target has deleted these old directories."""
+        self._forgotten += work.forgetting
+        work.forgetting = []
+
+    def note(self, work: Work, code: str, message: str, *, step: str = "") -> None:
+        event = {"kind": "note", "target": work.row.name, "step": step, "code": code, "message": message}
+        self._events.append({key: value for key, value in event.items() if value})
 
     def tell(self, event: dict[str, Any]) -> None:
         self._events.append(event)
@@ -130,6 +144,8 @@ class Recorder:
         update_rows(self._finished.values(), ("state", "good"))
         if self._freed:
             TargetLock.objects.filter(run_target__in=self._freed).delete()
+        if self._forgotten:
+            Attempt.objects.forgotten(self._forgotten)
         if self._counted:
             run.save(update_fields=["in_flight", "bad", "stop_code"])
         insert_rows(self._chunks)
@@ -138,3 +154,4 @@ class Recorder:
         self._new, self._attempts, self._results = {}, {}, {}
         self._chunks, self._events = [], []
         self._finished, self._freed, self._counted = {}, [], False
+        self._forgotten = []

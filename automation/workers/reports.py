@@ -13,7 +13,14 @@ from automation.models import Attempt, AttemptState, HostKey, JobRun, ResultStat
 from automation.workers import messages
 from automation.workers.endings import Endings
 from automation.workers.recorder import Recorder
-from automation.workers.settle import Verdict, awaits_restart, record_end, verdict_of, verdict_of_error
+from automation.workers.settle import (
+    NOT_RESTARTED,
+    Verdict,
+    awaits_restart,
+    record_end,
+    verdict_of,
+    verdict_of_error,
+)
 from automation.workers.work import Work
 
 log = logging.getLogger(__name__)
@@ -27,11 +34,6 @@ FINAL_REFUSALS = {
     "interpreter.missing": "There is no bash on the target; nothing was started.",
     "spool.full": "There is no room for the script's files on the target; nothing was started.",
 }
-NOT_RESTARTED = Verdict(
-    ResultState.FAILED,
-    "target.not_restarted",
-    "The script ended, but the target was not restarted within the step's time.",
-)
 PASSING = (
     "connect.",
     "resolve.",
@@ -106,12 +108,14 @@ class Reports:
     @_apply.register
     def _ended(self, message: messages.Ended, run: JobRun, work: Work) -> None:
         end = message.end
+        self._recorder.forgotten(work)
         if awaits_restart(work, end) and self._look_again(work):
             return
         record_end(work.tried, end)
         verdict = NOT_RESTARTED if awaits_restart(work, end) else verdict_of(work, end)
         if verdict.state == ResultState.UNKNOWN:
-            work.tried.state, work.unknown = AttemptState.UNKNOWN, True
+            work.tried.become_unknown()
+            work.unknown = True
         self._endings.conclude(run, work, verdict, outputs=end.outputs, exit_code=end.exit_code)
 
     @_apply.register

@@ -56,6 +56,13 @@ class Verdict:
     message: str = ""
 
 
+NOT_RESTARTED = Verdict(
+    ResultState.FAILED,
+    "target.not_restarted",
+    "The script ended, but the target was not restarted within the step's time.",
+)
+
+
 def verdict_of(work: Work, end: End) -> Verdict:
     """Succeeded needs a framed record of exit status 0; a declared reboot counts as an end."""
     step = work.sequence.step(work.step_index)

@@ -15,7 +15,8 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import QuerySet
 
 from automation.definitions.schema import Workflow
 from automation.libraries.connection_manager import ConnectionManager
@@ -32,7 +33,7 @@ from automation.workers.reports import Reports
 from automation.workers.sequence import Sequence
 from automation.workers.steering import Steering
 from automation.workers.wire import Wire
-from automation.workers.work import Work, load_work
+from automation.workers.work import FORGET_AT_ONCE, Work, load_work
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +61,12 @@ def run_shard(shard_id: int, *, owner: str) -> None:
         _carry(shard)
     except LeaseLost:
         log.warning("lease lost", extra={"shard": shard.pk, "run": shard.run_id})
+    except (OperationalError, InterfaceError):
+        # The database's fault, not the shard's. Nobody is here to renew the lease, and a lapsing one would be
+        # blamed on the whole worker; the sweeper tries again later.
+        shard.hand_over()
+        raise
     except Exception:
-        # Nobody is here to renew the lease, and a lapsing one would be blamed on the whole worker.
-        # The sweeper tries again later.
         quarantine.broke(shard)
         raise
 
@@ -192,17 +196,36 @@ def has_canary(run: JobRun) -> bool:
 
 def load_shard(shard: Shard) -> list[Work]:
     """Everything the shard's open targets need, in a fixed number of queries."""
-    header = json.loads(shard.run.header)
+    works = load_works(shard.run, RunTarget.objects.filter(shard=shard))
+    _add_forgettable(works)
+    return works
+
+
+def _add_forgettable(works: list[Work]) -> None:
+    """What their targets still keep of attempts that were over long ago."""
+    old: dict[int, list[Attempt]] = defaultdict(list)
+    found = (
+        Attempt.objects.to_forget()
+        .filter(result__run_target__target__in=[work.leaf["target"] for work in works])
+        .select_related("result__run_target")
+    )
+    for attempt in found[: FORGET_AT_ONCE * len(works)]:
+        old[attempt.result.run_target.target_id or 0].append(attempt)
+    for work in works:
+        work.forgettable = old.get(work.leaf["target"], [])
+
+
+def load_works(run: JobRun, targets: QuerySet[RunTarget]) -> list[Work]:
+    """These targets of the run with all that their rows say, in a fixed number of queries."""
+    header = json.loads(run.header)
     workflow = Workflow.from_canonical(header["workflow"])
     undo = header["rollout"]["on_failure"] == "undo"
-    rows = list(RunTarget.objects.filter(shard=shard).order_by("position"))
+    rows = list(targets.order_by("position"))
     results: dict[int, list[StepResult]] = defaultdict(list)
-    for result in StepResult.objects.filter(run_target__shard=shard):
+    for result in StepResult.objects.filter(run_target__in=targets):
         results[result.run_target_id].append(result)
     attempts: dict[int, list[Attempt]] = defaultdict(list)
-    tried = (
-        Attempt.objects.filter(result__run_target__shard=shard).select_related("result").order_by("number")
-    )
+    tried = Attempt.objects.filter(result__run_target__in=targets).select_related("result").order_by("number")
     for attempt in tried:
         attempts[attempt.result.run_target_id].append(attempt)
     spools: dict[int, dict[bool, Spool]] = defaultdict(dict)

@@ -205,7 +205,7 @@ class Steering:
         if not spool.path:
             attempt.mode = Attempt.Mode.DIRECT
         self._intend(work, attempt)
-        errand = self._errand(work, attempt)
+        errand = self._errand(work, attempt, forget=work.take_forgettable())
         self._out(work, lambda: self._wire.run(errand))
 
     def _intend(self, work: Work, attempt: Attempt) -> None:
@@ -230,7 +230,7 @@ class Steering:
         errand, age, offsets = self._errand(work, attempt), attempt.intent_age, work.offsets()
         self._out(work, lambda: self._wire.reclaim(errand, intent_age=age, offsets=offsets))
 
-    def _errand(self, work: Work, attempt: Attempt) -> Errand:
+    def _errand(self, work: Work, attempt: Attempt, *, forget: tuple[str, ...] = ()) -> Errand:
         order = Order(
             attempt=attempt.pk.hex,
             installation=self._installation,
@@ -240,6 +240,7 @@ class Steering:
             spool=attempt.spool or None,
             spool_id=attempt.spool_id,
             output_limit=OUTPUT_LIMIT,
+            forget=forget,
         )
         return Errand(work.where, order, work.control)
 

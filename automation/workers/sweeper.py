@@ -10,14 +10,18 @@ from django.db.models import F
 from django.utils import timezone
 
 from automation.decide import expire
-from automation.models import JobRun, QueueProbe, Shard
+from automation.models import AnsweredRequest, JobRun, QueueProbe, Shard, WorkerProcess
 from automation.workers.clock import lease_clock
 from automation.workers.queue import Cluster, enqueue
+from automation.workers.reconcile import wake_reconciliation
 
 CLUSTERS: tuple[Cluster, ...] = ("control", "execution")
 PROBE_SECONDS = 10.0
 REWAKE_SECONDS = 10.0
 GAP_SECONDS = 8.0
+TIDY_SECONDS = 3600.0
+ANSWERS_KEPT = timedelta(days=7)
+WORKERS_KEPT = timedelta(days=1)
 
 
 class Sweeper:
@@ -26,6 +30,7 @@ class Sweeper:
     def __init__(self) -> None:
         self._last_round = time.monotonic()
         self._patient_until = 0.0
+        self._tidied_at = -TIDY_SECONDS
 
     def sweep(self) -> None:
         """One round; called every second."""
@@ -37,8 +42,19 @@ class Sweeper:
         wake_shards(take_over=now >= self._patient_until)
         for run_id in JobRun.objects.overdue_for_approval().values_list("pk", flat=True):
             expire(run_id)
+        wake_reconciliation()
         probe_queues()
+        if now - self._tidied_at > TIDY_SECONDS:
+            tidy()
+            self._tidied_at = now
         self._last_round = time.monotonic()
+
+
+def tidy() -> None:
+    """Delete what nobody will look at again."""
+    now = timezone.now()
+    AnsweredRequest.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()
+    WorkerProcess.objects.filter(seen_at__lt=now - WORKERS_KEPT).delete()
 
 
 def wake_runs() -> None:

@@ -128,8 +128,15 @@ class Wire:
 
         self._start(errand.address, order.attempt, job)
 
-    def reclaim(self, errand: Errand, *, intent_age: float, offsets: tuple[int, int]) -> None:
-        """After a loss: make sure that the try can never start, or read on where we stopped."""
+    def reclaim(
+        self, errand: Errand, *, intent_age: float, offsets: tuple[int, int], seconds: float | None = None
+    ) -> None:
+        """After a loss: make sure that the try can never start, or read on where we stopped.
+
+        It takes up to `seconds`, without them as long as the script may run and MARGIN_SECONDS.
+        """
+        if seconds is None:
+            seconds = errand.order.timeout + MARGIN_SECONDS
         position, order = errand.address.position, errand.order
         intended = time.monotonic() - intent_age  # connecting takes a while, and the intent grows older
 
@@ -144,7 +151,7 @@ class Wire:
                 offsets=offsets,
                 on_output=self._output(position, order.attempt),
                 control=errand.control,
-                deadline=time.monotonic() + order.timeout + MARGIN_SECONDS,
+                deadline=time.monotonic() + seconds,
                 become_password=errand.become_password,
             )
             if isinstance(outcome, End):

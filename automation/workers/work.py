@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from automation.workers.wire import Address
 from credentials.masking import Masker
 
 Tried = tuple[int, str]
+FORGET_AT_ONCE = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +36,8 @@ class Work:
     ended: dict[Tried, Attempt] = field(default_factory=dict)
     tries: dict[Tried, int] = field(default_factory=dict)
     spools: dict[bool, Spool] = field(default_factory=dict)
+    forgettable: list[Attempt] = field(default_factory=list)
+    forgetting: list[uuid.UUID] = field(default_factory=list)
     address: Address | None = None
     attempt: Attempt | None = None
     step_index: int = 0
@@ -96,6 +100,18 @@ class Work:
         """How many bytes of the target's stdout and stderr are stored."""
         return self.tried.stdout_remote, self.tried.stderr_remote
 
+    def take_forgettable(self) -> tuple[str, ...]:
+        """Attempts whose directories may go along with the open attempt, as the guard names them.
+
+        Only those of its very spool: root's and the login's are two.
+        """
+        mine = self.tried
+        same = (mine.become, mine.spool, mine.spool_id)
+        chosen = [a for a in self.forgettable if (a.become, a.spool, a.spool_id) == same][:FORGET_AT_ONCE]
+        self.forgetting = [attempt.pk for attempt in chosen]
+        self.forgettable = [attempt for attempt in self.forgettable if attempt not in chosen]
+        return tuple(attempt.pk.hex for attempt in chosen)
+
     def pause(self, seconds: float) -> None:
         self.retry_at = time.monotonic() + seconds
 
@@ -105,6 +121,7 @@ class Work:
             self.ended_here(self.attempt)
         self.attempt, self.output = None, None
         self.control, self.recovering, self.losses = Control(), False, 0
+        self.forgetting = []
 
     def ended_here(self, attempt: Attempt) -> None:
         if attempt.state == AttemptState.ENDED:

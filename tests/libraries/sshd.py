@@ -99,6 +99,11 @@ class Sshd:
         return Credentials("root", private_key=Secret((self.folder / "login").read_text()))
 
     @property
+    def pid(self) -> int:
+        """The listener's; its children are the connections."""
+        return self._process.pid
+
+    @property
     def logins(self) -> int:
         """Logins that the server itself has counted."""
         return self.log.read_text().count("Accepted publickey")

@@ -5,6 +5,7 @@ import pytest
 from automation import tasks
 from automation.models import Attempt, JobRun, Shard, StepResult, TargetLock
 from automation.workers import quarantine
+from automation.workers.clock import lease_clock
 from tests.workers.spine import Spine
 
 CHANGE = "{name: change, rollout: {canary: 0}, steps: [{name: change, run: {bash: 'true'}}]}"
@@ -52,3 +53,16 @@ def test_what_may_have_been_sent_is_unknown_and_stays_locked(spine: Spine, poiso
     spine.drain()
     assert spine.states(poisoned.run) == {"a": ["unknown"], "b": ["skipped"]}
     assert TargetLock.objects.filter(run_target=target).exists()
+
+
+def test_a_zombie_ends_nothing_of_a_shard_that_was_taken_over(spine: Spine, poisoned: Shard) -> None:
+    clock, now = lease_clock()
+    zombie = Shard.objects.claim(poisoned.pk, owner="zombie", clock=clock, now=now, lease=-1)
+    assert zombie is not None
+    taken = Shard.objects.claim(poisoned.pk, owner="other", clock=clock, now=now, lease=20)
+    assert taken is not None
+    for _ in range(quarantine.PATIENCE):
+        quarantine.broke(zombie)
+    taken.refresh_from_db()
+    assert (taken.state, taken.breaks, taken.lease_owner) == (Shard.State.RUNNING, 0, "other")
+    assert spine.states(poisoned.run) == {"a": ["pending"], "b": ["pending"]}

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from automation.models import JobRun, QueueProbe, RunStatus, Shard, WorkerProcess
+from automation.models import AnsweredRequest, JobRun, QueueProbe, RunStatus, Shard, WorkerProcess
 from automation.workers import leases, sweeper
 from automation.workers.clock import lease_clock
 from tests.workers.spine import Spine
@@ -143,3 +143,26 @@ def test_a_worker_that_reports_is_fresh(db: None) -> None:
     assert leases.fresh_clusters() == {"execution"}
     WorkerProcess.objects.update(seen=0)
     assert leases.fresh_clusters() == set()
+
+
+def test_old_answers_and_workers_that_are_gone_are_deleted(spine: Spine) -> None:
+    now = timezone.now()
+    for age in (timedelta(days=8), timedelta(days=6)):
+        AnsweredRequest.objects.create(
+            user=spine.person, key=str(age), body_hash="", status=201, body={}, created_at=now - age
+        )
+    leases.worker_heartbeat("gone", "execution")
+    WorkerProcess.objects.update(seen_at=now - timedelta(days=2))
+    leases.worker_heartbeat("here", "execution")
+    sweeper.Sweeper().sweep()
+    assert AnsweredRequest.objects.get().key == str(timedelta(days=6))
+    assert WorkerProcess.objects.get().worker_id == "here"
+
+
+def test_tidying_waits_an_hour(spine: Spine) -> None:
+    rounds = sweeper.Sweeper()
+    rounds.sweep()
+    leases.worker_heartbeat("gone", "execution")
+    WorkerProcess.objects.update(seen_at=timezone.now() - timedelta(days=2))
+    rounds.sweep()
+    assert WorkerProcess.objects.exists()
