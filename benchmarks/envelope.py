@@ -35,9 +35,9 @@ def run(*, rounds: int, folder: Path, json: Path) -> str:
     write_json(json, "envelope", {"rounds": rounds, "script": SCRIPT, "detach": detach}, cases)
     columns = [
         Column("wall ms", "wall", unit=1000),
-        Column("wall / bare, same connection", "wall_ratio"),
+        Column("wall / bare", "wall_ratio"),
         Column("client CPU ms", "cpu", unit=1000),
-        Column("target CPU ms", "target_cpu", unit=1000),
+        Column("target CPU ms (mean)", "target_cpu", unit=1000, mean=True),
     ]
     return f"{table(_with_ratios(cases), columns)}\nThe guard detaches by: {detach}."
 

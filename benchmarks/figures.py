@@ -7,7 +7,7 @@ import os
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 
@@ -32,12 +32,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Column:
-    """A figure to show; `peer` names the case to divide by, none for the figure itself."""
+    """A figure to show; `peer` names the case to divide by, none for the figure itself.
+
+    `mean` instead of the median for what is counted in clock ticks longer than the figure itself.
+    """
 
     title: str
     figure: str
     peer: str = ""
     unit: float = 1.0
+    mean: bool = False
 
 
 def table(cases: list[Case], columns: list[Column]) -> str:
@@ -64,7 +68,8 @@ def _cell(case: Case, column: Column, by_name: dict[str, Case]) -> str:
         return ""
     if not column.peer:
         values = [value * column.unit for value in case.samples[column.figure]]
-        return f"{middle * column.unit:.3g} ({min(values):.3g}..{max(values):.3g})"
+        shown = f"{fmean(values) if column.mean else median(values):.3g}"
+        return shown if len(values) == 1 else f"{shown} ({min(values):.3g}..{max(values):.3g})"
     of_peer = by_name[column.peer].median(column.figure) if column.peer in by_name else None
     return f"{middle / of_peer:.2f}" if of_peer else ""
 

@@ -42,7 +42,8 @@ class StreamStore:
 
     def flush(self) -> list[OutputChunk]:
         """Chunks to insert now. The tail is held until `close`, for it still moves."""
-        chunks = [self._chunk(piece) for piece in _cut(bytes(self._pending))]
+        # All of the head lies before anything that was dropped, also what was dropped since it came.
+        chunks = [self._chunk(piece, self._stored) for piece in _cut(bytes(self._pending))]
         self._pending.clear()
         self._note()
         return chunks
@@ -52,7 +53,7 @@ class StreamStore:
         self._keep(*self._masker.flush())
         chunks = self.flush()
         for piece in self._tail:
-            chunks.append(self._chunk(piece))
+            chunks.append(self._chunk(piece, self._stored + self._dropped))
         self._tail.clear()
         self._tail_bytes = 0
         self._safe_remote = self.remote
@@ -78,8 +79,7 @@ class StreamStore:
             self._tail_bytes -= gone
             self._dropped += gone
 
-    def _chunk(self, piece: bytes) -> OutputChunk:
-        start = self._stored + self._dropped
+    def _chunk(self, piece: bytes, start: int) -> OutputChunk:
         self._stored += len(piece)
         return OutputChunk(
             attempt=self._attempt, stream=self._stream, offset=start, end=start + len(piece), data=piece

@@ -45,6 +45,21 @@ def test_beyond_the_cap_head_and_tail_are_kept_and_the_gap_is_counted() -> None:
     assert bytes(written[-1].data)[-1:] == bytes([99])
 
 
+@pytest.mark.parametrize("every", [1, 7, 1000])
+def test_every_chunk_stands_where_its_bytes_were(every: int) -> None:
+    attempt = Attempt()
+    store = OutputStore(attempt, Masker([]))
+    sent = b"".join(b"%07d\n" % number for number in range(1_500_000))
+    written: list[OutputChunk] = []
+    for number, start in enumerate(range(0, len(sent), 50_000)):
+        store.feed("stdout", sent[start : start + 50_000])
+        if number % every == 0:
+            written += store.flush()[0]
+    written += store.flush(last=True)[0]
+    assert all(bytes(chunk.data) == sent[chunk.offset : chunk.end] for chunk in written)
+    assert attempt.stdout_dropped > 0
+
+
 def test_a_reader_that_comes_later_gets_the_moving_tail_again() -> None:
     attempt = Attempt()
     store = OutputStore(attempt, Masker([]))

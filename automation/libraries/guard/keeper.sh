@@ -99,9 +99,10 @@ ops_too_much() {
     [ "$(($1 * 10))" -lt "$2" ]
 }
 
-# Often while the script talks, less when it is quiet. The line makes the front look; there may be none.
+# Often while the script talks, less when it is quiet: each nap is a process. The line makes the front look; there
+# may be none.
 ops_tick() {
-    case $ops_quiet in [0-2]) ops_nap 0.05 ;; [3-9]) ops_nap 0.1 ;; ?? | 1??) ops_nap 0.25 ;; *) ops_nap 0.5 ;; esac
+    case $ops_quiet in [0-3]) ops_nap 0.1 ;; ? | ?? | 1??) ops_nap 0.25 ;; *) ops_nap 0.5 ;; esac
     echo tick
 }
 

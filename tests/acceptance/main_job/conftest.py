@@ -24,17 +24,18 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 @pytest.fixture(scope="module")
-def ai(installation: Installation) -> AutomationClient:
+def ai(installation: Installation) -> Iterator[AutomationClient]:
     """The AI service: it may look, propose and submit."""
     scopes = ("inventory:read", "runs:read", "runs:submit", "proposals:write")
-    return installation.client(installation.token("robot", "ai", *scopes))
+    with installation.client(installation.token("robot", "ai", *scopes)) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def approver(installation: Installation) -> AutomationClient:
-    return installation.client(
-        installation.token("anna", "person", "runs:read", "runs:approve", "runs:control")
-    )
+def approver(installation: Installation) -> Iterator[AutomationClient]:
+    token = installation.token("anna", "person", "runs:read", "runs:approve", "runs:control")
+    with installation.client(token) as client:
+        yield client
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from aiworkflows.automation_client import AutomationClient
 from tests.acceptance.main_job.installation import Installation
 from tests.hosts.client import Hosts
 
@@ -68,6 +69,21 @@ def answers(installation: Installation, token: str) -> Iterator[bytes]:
             yield client.get(f"runs/{run}/{part}").content
 
 
+def carry_out(client: AutomationClient, installation: Installation) -> tuple[int, list[bytes]]:
+    """A run that looks around on its target, and what was seen of our own processes meanwhile."""
+    steps = [
+        {"name": "look", "effect": "read", "become": True, "run": {"bash": LOOK_EVERYWHERE}},
+        {"name": "change", "become": True, "run": {"bash": LOOK_EVERYWHERE}},
+    ]
+    run = client.submit({"name": "look-everywhere", "steps": steps}, targets="group:canary")
+    seen = []
+    while (status := client.status(run.id).status) in ("queued", "running"):
+        seen += list(processes_of(installation))
+        time.sleep(0.3)
+    assert status == "succeeded", list(client.results(run.id))
+    return run.id, seen
+
+
 def test_the_password_of_a_login_is_found_nowhere(
     installation: Installation, fresh_hosts: Hosts, admin_token: str
 ) -> None:
@@ -76,29 +92,17 @@ def test_the_password_of_a_login_is_found_nowhere(
     entry = {**fresh_hosts.inventory()["hosts"][0], "password": canary, "groups": ["canary"]}
     entry.pop("private_key")
     installation.load({"hosts": [entry]})
-    client = installation.client(admin_token)
-    definition = {
-        "name": "look-everywhere",
-        "steps": [
-            {"name": "look", "effect": "read", "become": True, "run": {"bash": LOOK_EVERYWHERE}},
-            {"name": "change", "become": True, "run": {"bash": LOOK_EVERYWHERE}},
-        ],
-    }
-    run = client.submit(definition, targets="group:canary")
-    seen = []
-    while client.status(run.id).status not in ("succeeded", "failed", "partial"):
-        seen += list(processes_of(installation))
-        time.sleep(0.3)
-    assert client.status(run.id).status == "succeeded", list(client.results(run.id))
-    output = b"".join(client.logs(run.id, "web1", "look")) + b"".join(client.logs(run.id, "web1", "change"))
-    assert b"sshd" in output
-    assert b"********" not in output, "the target saw the password, and only masking hid it"
+    with installation.client(admin_token) as client:
+        run, seen = carry_out(client, installation)
+        steps = [b"".join(client.logs(run, "web1", step)) for step in ("look", "change")]
+    assert all(b"sshd" in output for output in steps)
+    assert not any(b"********" in output for output in steps), "only masking hid what the target saw"
     files = [
         file.read_bytes()
         for file in installation.data.rglob("*")
         if file.is_file() and file.name != "inventory.json"
     ]
     files.append(installation.portal.log.read_bytes())
-    found = [*seen, *files, *answers(installation, admin_token), output]
+    found = [*seen, *steps, *files, *answers(installation, admin_token)]
     assert len(seen) > 10
     assert not [data[:200] for data in found if holds(data, canary)]
