@@ -64,7 +64,7 @@ class Corrections:
     def still_unknown(self, work: Work, code: str, why: str) -> None:
         """This try found nothing out. Told when it is for another reason than the last one."""
         attempt, result = work.tried, work.result()
-        self._recorder.flush_output(work, last=True)
+        self._recorder.flush_output(work, last=True, cut=True)
         over = attempt.stop_asking()
         text = f"Asked again at {_now()}, try {attempt.reconcile_tries}: {why}"
         if over:

@@ -33,9 +33,10 @@ class Endings:
         """The open attempt is over; its verdict goes to the step."""
         attempt = work.tried
         attempt.code, attempt.message = verdict.code, verdict.message
-        if attempt.state != AttemptState.UNKNOWN:
+        unknown = attempt.state == AttemptState.UNKNOWN
+        if not unknown:
             attempt.keep_directory()
-        self._recorder.flush_output(work, last=True)
+        self._recorder.flush_output(work, last=True, cut=unknown)
         self._recorder.attempt(attempt)
         result, before = work.result(), work.result().state
         settle(work, attempt.part, verdict, outputs=outputs, exit_code=exit_code)

@@ -48,9 +48,14 @@ class StreamStore:
         self._note()
         return chunks
 
-    def close(self) -> list[OutputChunk]:
-        """The last chunks: no more will come from this process."""
-        self._keep(*self._masker.flush())
+    def close(self, *, cut: bool) -> list[OutputChunk]:
+        """The last chunks: no more will come from this process.
+
+        `cut`: somebody may read on. What could be a secret's beginning is left to him, or the two halves of a
+        secret would be stored side by side.
+        """
+        if not cut:
+            self._keep(*self._masker.flush())
         chunks = self.flush()
         for piece in self._tail:
             chunks.append(self._chunk(piece, self._stored + self._dropped))
@@ -108,12 +113,14 @@ class OutputStore:
     def feed(self, stream: Stream, data: bytes) -> None:
         self._streams[stream].feed(data)
 
-    def flush(self, *, last: bool = False) -> tuple[list[OutputChunk], list[dict[str, Any]]]:
+    def flush(
+        self, *, last: bool = False, cut: bool = False
+    ) -> tuple[list[OutputChunk], list[dict[str, Any]]]:
         """Chunks to insert, and for each stream that grew an event part that says how far it reaches."""
         chunks: list[OutputChunk] = []
         grown: list[dict[str, Any]] = []
         for name, store in self._streams.items():
-            chunks += store.close() if last else store.flush()
+            chunks += store.close(cut=cut) if last else store.flush()
             if store.reach > self._told[name]:
                 grown.append({"stream": name, "offset": self._told[name], "length": store.reach})
                 self._told[name] = store.reach

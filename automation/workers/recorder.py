@@ -115,11 +115,12 @@ class Recorder:
         """The target's running body printed something."""
         self._growing[work.position] = work
 
-    def flush_output(self, work: Work, *, last: bool) -> None:
+    def flush_output(self, work: Work, *, last: bool, cut: bool = False) -> None:
+        """Store what came; `last`: from this process, `cut`: others may read on from there."""
         self._growing.pop(work.position, None)
         if work.output is None or work.attempt is None:
             return
-        chunks, grown = work.output.flush(last=last)
+        chunks, grown = work.output.flush(last=last, cut=cut)
         self._chunks += chunks
         if chunks:
             self.attempt(work.attempt)

@@ -184,7 +184,7 @@ class Execution:
             run = JobRun.objects.locked(self._shard.run_id)
             self._renew()
             for work in self._works.values():
-                self._recorder.flush_output(work, last=True)
+                self._recorder.flush_output(work, last=True, cut=True)
             self._recorder.store(run)
             self._shard.hand_over()
             enqueue("execution", "run_shard", self._shard.pk)

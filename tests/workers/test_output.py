@@ -92,3 +92,15 @@ def test_reading_on_after_any_cut_stores_the_same_bytes(cut: int) -> None:
     after.feed("stdout", sent[attempt.stdout_remote :])
     stored += [bytes(c.data) for c in after.flush(last=True)[0]]
     assert b"".join(stored) == b"password ******** end"
+
+
+def test_a_secret_that_is_cut_in_two_is_masked_by_who_reads_on() -> None:
+    attempt, masker = Attempt(), Masker([Secret("hunter2hunter2")])
+    before = OutputStore(attempt, masker)
+    before.feed("stdout", b"it is hunter2")
+    stored = [bytes(c.data) for c in before.flush(last=True, cut=True)[0]]
+    assert (stored, attempt.stdout_remote) == ([b"it is "], 6)
+    after = OutputStore(attempt, masker)
+    after.feed("stdout", b"hunter2hunter2\n")
+    stored += [bytes(c.data) for c in after.flush(last=True)[0]]
+    assert b"".join(stored) == b"it is ********\n"
