@@ -18,14 +18,14 @@ ops_refuse() { ops_say "REFUSED $1"; exit 0; }
 # sleep, also where it knows no fractions
 ops_nap() { sleep "$1" || sleep 1; }
 
-# Start time and parent of a process, by builtins alone. The name in the middle may hold blanks.
+# State, parent, session and start time of a process, by builtins alone. The name in the middle may hold blanks.
 ops_stat() {
-    ops_state= ops_parent= ops_began=
+    ops_state= ops_parent= ops_session= ops_began=
     while read -r ops_raw; do
         case $ops_raw in *') '*) break ;; esac
     done <"/proc/$1/stat" || return 1
     set -- ${ops_raw##*) }
-    ops_state=$1 ops_parent=$2 ops_began=${20-}
+    ops_state=$1 ops_parent=$2 ops_session=$4 ops_began=${20-}
     [ -n "$ops_began" ]
 }
 

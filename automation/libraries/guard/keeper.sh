@@ -46,9 +46,10 @@ ops_members() {
         ops_stat "$ops_pid" && [ "$ops_state" != Z ] && [ "$ops_began" -ge "$ops_mine" ] &&
             ops_found="$ops_found $ops_pid"
     done
+    # What is in the scope and in our own session is ours: keeper, watcher, pumps, and the naps they take.
     [ -n "$ops_scope" ] && while read -r ops_pid; do
-        case " $ops_me $ops_watcher $ops_out_pump $ops_err_pump " in *" $ops_pid "*) continue ;; esac
-        ops_stat "$ops_pid" && [ "$ops_state" != Z ] && ops_found="$ops_found $ops_pid"
+        ops_stat "$ops_pid" && [ "$ops_state" != Z ] && [ "$ops_session" != "$ops_home" ] &&
+            ops_found="$ops_found $ops_pid"
     done <"$ops_scope/cgroup.procs"
     [ -n "$ops_found" ]
 }
@@ -167,7 +168,7 @@ ops_keep() {
     ops_released=
     read -r ops_me ops_line </proc/self/stat
     ops_stat "$ops_me"
-    ops_mine=$ops_began
+    ops_mine=$ops_began ops_home=$ops_session
     ops_find_scope
     ops_output=$ops_dir/output
     printf '%s %s %s\n' "$ops_me" "$ops_mine" "$ops_boot" >"$ops_dir/running" || { echo refused spool.full; exit 0; }
