@@ -1,9 +1,11 @@
 """A set of hosts: up, down, reset, and what it looks like to others."""
 
 import contextlib
+import os
 import re
 import secrets
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -237,11 +239,20 @@ class HostSet:
         if still := self._mounts():
             raise HostsError(f"still mounted, files kept: {' '.join(still)}")
 
+    def _kill_unrecorded(self) -> None:
+        """What an `up` had just begun to start when it was killed may still be on its way into the group."""
+        group = cgroup_root() / f"{self.place.tag}-hosts"
+        for members in group.rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):
+                for pid in members.read_text().split():
+                    os.kill(int(pid), signal.SIGKILL)
+
     def _remove_cgroups(self) -> None:
         group = cgroup_root() / f"{self.place.tag}-hosts"
         for _ in range(100):  # a group is free a moment after its last process
             if not group.is_dir():
                 return
+            self._kill_unrecorded()
             for folder in sorted(group.rglob("*/"), reverse=True):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
