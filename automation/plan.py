@@ -192,6 +192,12 @@ def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Tar
             f"No enabled target matches {query.to_text()!r}. Groups there are: {known}.",
             [{"path": "targets", "message": "matches no enabled target"}],
         )
+    if out_of_reach := [t.name for t in chosen if t.transport != Target.Transport.SSH]:
+        raise PlanError(
+            "transport.unsupported",
+            f"Only targets behind SSH can be reached yet, not {', '.join(out_of_reach[:10])}: leave them out.",
+            [{"path": "targets", "message": "names targets that are not reached by SSH"}],
+        )
     lacking = missing_bodies(workflow, {target.platform for target in chosen})
     if lacking:
         raise PlanError(

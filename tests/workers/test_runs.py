@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from automation.models import Attempt, HostKey, JobRun, OutputChunk, RunTarget, Target, TargetLock
+from automation.plan import PlanError
 from tests.workers.spine import Spine
 
 CHANGE = """
@@ -282,6 +283,13 @@ def test_the_plan_hash_covers_every_target(spine: Spine) -> None:
     two = spine.submit(change(spine))
     assert json.loads(one.header)["workflow"] == json.loads(two.header)["workflow"]
     assert one.plan_hash != two.plan_hash
+
+
+def test_a_target_that_cannot_be_reached_yet_is_refused_at_submission(spine: Spine) -> None:
+    (target,) = spine.add_targets("a")
+    Target.objects.filter(pk=target.pk).update(transport="winrm", platform="windows")
+    with pytest.raises(PlanError, match="Only targets behind SSH can be reached yet, not a"):
+        spine.submit(change(spine))
 
 
 def test_a_stranger_sees_no_run(spine: Spine) -> None:
