@@ -195,7 +195,7 @@ def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Tar
     if out_of_reach := [t.name for t in chosen if t.transport != Target.Transport.SSH]:
         raise PlanError(
             "transport.unsupported",
-            f"Only targets behind SSH can be reached yet, not {', '.join(out_of_reach[:10])}: leave them out.",
+            f"Only targets behind SSH can be reached yet, not {', '.join(out_of_reach[:10])}.",
             [{"path": "targets", "message": "names targets that are not reached by SSH"}],
         )
     lacking = missing_bodies(workflow, {target.platform for target in chosen})
