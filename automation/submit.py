@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from automation.models import ApiToken, WorkflowVersion
 
 
+# A kind of source that we do not know counts as the least trusted one.
+NOT_AI = ("person", "catalogue", "service", "schedule")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What somebody asks for. `requesters`: all who had a part in asking; none of them may approve."""
@@ -44,7 +48,7 @@ class Submission:
     def author_kind(self) -> AuthorKind:
         """Who wrote or submitted this, the least trusted part counting."""
         kind = self.token.kind if self.token else "person"
-        written_by_ai = self.source.get("kind") == "ai" or bool(self.source.get("model"))
+        written_by_ai = self.source.get("kind", "person") not in NOT_AI or bool(self.source.get("model"))
         return "ai" if written_by_ai or kind == "ai" else "service" if kind == "service" else "person"
 
 

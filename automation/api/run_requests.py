@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from automation.api.authentication import principal, token_of
 from automation.api.problems import Problem
-from automation.api.strict import Choice, Flag, Mapped, Strict, Text, Whole
+from automation.api.strict import Flag, Mapped, Strict, Text, Whole
 from automation.api.workflows import version_for
 from automation.definitions.query import parse
 from automation.definitions.schema import Workflow, read_workflow
@@ -29,9 +29,9 @@ class Why(Text):
 class Source(Strict):
     """Where the wish came from; `requested_by` is the user whose sentence it was."""
 
-    kind = Choice(choices=("person", "ai", "catalogue", "service", "schedule"), required=False)
-    prompt = Text(required=False, allow_blank=True, max_length=10_000)
-    model = Text(required=False, allow_blank=True, max_length=200)
+    kind = Text(required=False, max_length=40)
+    prompt = Text(required=False, allow_blank=True, allow_null=True, max_length=10_000)
+    model = Text(required=False, allow_blank=True, allow_null=True, max_length=200)
     proposal = Whole(required=False, min_value=1, max_value=2**63 - 1)
     requested_by = serializers.SlugRelatedField[User](
         slug_field="username", queryset=User.objects.all(), required=False

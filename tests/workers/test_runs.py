@@ -292,6 +292,23 @@ def test_a_target_that_cannot_be_reached_yet_is_refused_at_submission(spine: Spi
         spine.submit(change(spine))
 
 
+@pytest.mark.parametrize(
+    ("source", "author"),
+    [
+        ({}, "person"),
+        ({"kind": "catalogue", "model": None}, "person"),
+        ({"kind": "catalogue", "model": "some model"}, "ai"),
+        ({"kind": "ai"}, "ai"),
+        ({"kind": "a kind nobody knows"}, "ai"),
+    ],
+)
+def test_what_a_model_wrote_or_nobody_knows_counts_as_written_by_an_ai(
+    spine: Spine, source: dict[str, str | None], author: str
+) -> None:
+    spine.add_targets("a")
+    assert spine.submit(change(spine), source=source).author_kind == author
+
+
 def test_a_stranger_sees_no_run(spine: Spine) -> None:
     spine.add_targets("a")
     spine.submit(change(spine))
