@@ -125,7 +125,9 @@ ops_watch() {
         [ -d "/proc/$ops_me" ] || return 0
         [ -e "$ops_dir/running" ] && continue
         set -- "$ops_dir"/stopping.*
-        [ -e "$1" ] && ops_stop_all
+        # Neither may be seen in the moment of the rename; whoever leaves then leaves the script without a watch.
+        [ -e "$1" ] || continue
+        ops_stop_all
         return 0
     done
 }
