@@ -49,6 +49,10 @@ class Supervisor:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def finish(self) -> None:
+        """End as after a first signal; from any thread."""
+        self.signals = max(self.signals, 1)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signals += 1
 

@@ -102,6 +102,8 @@ class Sandbox:
         if self.process.poll() is None:
             self.process.kill()  # bubblewrap's child is bound to it, and all the others to that
         self.process.wait()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
 
     def _read(self) -> None:
         try:
@@ -197,6 +199,8 @@ def _arguments(root: Path, name: str, stand_ins: Path) -> Iterator[str]:
                 yield from ("--ro-bind", str(stand_in), str(real))
     yield from ("--ro-bind", str(stand_ins / "bin"), "/usr/sbin")
     yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run")  # noqa: S108
+    # The kernel lets user 0 write its settings even without capabilities, and as root we are user 0 in there too.
+    yield from ("--ro-bind", "/proc/sys", "/proc/sys")
     yield from ("--ro-bind", str(EXECUTOR), "/opt/executor.py")
     if Path(sys.base_prefix) != Path("/usr"):
         prefix = Path(sys.base_prefix)
