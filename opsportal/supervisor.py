@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from opsportal.console import Console
@@ -36,12 +36,13 @@ class Supervisor:
         self.signals = 0
         self.last_look = 0.0
 
-    def run(self, address: str) -> None:
-        """Until a signal ends it; says `address` once the portal is ready."""
+    def run(self, address: str, *, on_end: Callable[[], object] = bool) -> None:
+        """Until a signal ends it; says `address` once the portal is ready, calls `on_end` before it ends all."""
         adopt_orphans()
         before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             self._watch(address)
+            on_end()
             self._end()
         finally:
             for child in self.children:
