@@ -43,7 +43,7 @@ def main() -> None:
 
     try:
         if arguments[1:2] == ["demo"] and not {"-h", "--help"} & set(arguments):
-            # Before any setting is read: only a folder named on the command line counts, never an installation's.
+            # Before any setting is read; and only a folder named right here counts, no installation's.
             fresh_state(Path(named or Path(__file__).parent / "var" / "demo"), os.environ)
         if arguments[1:2] and arguments[1] in MAKES_KEYS:
             prepare(data_directory(os.environ), os.environ)

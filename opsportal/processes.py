@@ -1,4 +1,4 @@
-"""What a whole portal on one machine consists of: its processes, the address it listens on, the port's check."""
+"""What a whole portal on one machine consists of: its processes, its address, the check of its port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ MANAGE = Path(settings.BASE_DIR) / "manage.py"
 
 
 def whole_portal(
-    console: Console, *, host: str, port: int, workers: int = 1, beside: Sequence[tuple[str, Sequence[str]]] = ()
+    console: Console,
+    *,
+    host: str,
+    port: int,
+    workers: int = 1,
+    beside: Sequence[tuple[str, Sequence[str]]] = (),
 ) -> Supervisor:
     """Web and workers, not yet started; `beside` are further commands of ours, each with the name to show."""
     environment = _environment(host, port)

@@ -37,7 +37,7 @@ class Supervisor:
         self.last_look = 0.0
 
     def run(self, address: str, *, on_end: Callable[[], object] = bool) -> None:
-        """Until a signal ends it; says `address` once the portal is ready, calls `on_end` before it ends all."""
+        """Until a signal ends it; says `address` once the portal is ready, calls `on_end` before the end."""
         adopt_orphans()
         before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:

@@ -8,7 +8,9 @@ from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_types import Event, Run, StepResult
 from opsportal.demo.paper import DIM, GREEN, RED, Paper
 
-BAD = frozenset({"failed", "timed_out", "unreachable", "cancelled", "unknown", "blocked", "errored", "undo_failed"})
+BAD = frozenset(
+    {"failed", "timed_out", "unreachable", "cancelled", "unknown", "blocked", "errored", "undo_failed"}
+)
 GOOD = frozenset({"succeeded", "verified", "undone"})
 Place = tuple[str, str, str, str, str]
 
@@ -66,11 +68,16 @@ def _is_bad(rows: list[StepResult]) -> bool:
 
 
 def _outcome(rows: list[StepResult]) -> str:
-    versions = {key: value for row in rows for key, value in row.outputs.items() if key in ("version", "candidate")}
+    versions = {
+        key: value for row in rows for key, value in row.outputs.items() if key in ("version", "candidate")
+    }
     bad = [row for row in rows if row.state in BAD]
     if bad:
         row = bad[0]
-        told = [f"{row.state} in {row.step!r}", f"exit {row.exit_code}" if row.exit_code is not None else row.code]
+        told = [
+            f"{row.state} in {row.step!r}",
+            f"exit {row.exit_code}" if row.exit_code is not None else row.code,
+        ]
         undone = {True: "put back as it was", False: "could not be put back"}.get(row.undone, "")  # type: ignore[arg-type]
         return ", ".join(filter(None, [*told, undone]))
     if all(row.state == "skipped" for row in rows):

@@ -28,11 +28,13 @@ REPOSITORY = {
 }
 SERVICES = ("nginx", "ssh")
 STAND_INS = Path(__file__).parent / "stand_ins"
-FOLDERS = (
-    "dev etc/alternatives etc/nginx/conf.d home/ops opt/practice opt/python/bin opt/python/lib proc root run srv/apt-repo "
-    "tmp usr/local var/lib/practice/packages var/lib/practice/lists var/lib/practice/units var/log var/tmp "
-    "var/www/html"
-).split()
+PLACES = {
+    "": ("dev", "proc", "root", "run", "tmp", "home/ops", "srv/apt-repo", "usr/local"),
+    "etc": ("alternatives", "nginx/conf.d"),
+    "opt": ("practice", "python/bin", "python/lib"),
+    "var": ("log", "tmp", "www/html"),
+    "var/lib/practice": ("lists", "packages", "units"),
+}
 FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/bash\n",
     "etc/group": "root:x:0:\n",
@@ -106,8 +108,9 @@ def copy_stand_ins(base: Path) -> Path:
 
 def make_disk(root: Path, name: str) -> None:
     """A practice host's own file system; programs and libraries come from this machine later."""
-    for folder in FOLDERS:
-        (root / folder).mkdir(parents=True, exist_ok=True)
+    for above, folders in PLACES.items():
+        for folder in folders:
+            (root / above / folder).mkdir(parents=True, exist_ok=True)
     files = {
         **FILES,
         "etc/hostname": f"{name}\n",

@@ -21,7 +21,7 @@ def show_proposal(paper: Paper, proposal: Proposal, address: str) -> None:
             ("parameters", ", ".join(f"{key}={value}" for key, value in proposal.parameters.items())),
             ("targets", proposal.targets),
             ("confidence", f"{proposal.confidence:.0%}"),
-            ("instead it could be", ", ".join(_name(other) for other in proposal.alternatives) or "nothing else"),
+            ("instead it could be", _others(proposal) or "nothing else"),
             ("proposal", f"{address}proposals/{proposal.id}/"),
         ]
     )
@@ -43,17 +43,15 @@ def show_plan(paper: Paper, run: Run) -> None:
             f"batch {leaf['batch'] + 1}  ({why})"
         )
     paper.heading("Risk and approval")
-    rollout = header["rollout"]
-    findings = "; ".join(str(finding.get("message", finding)) for finding in run.risk.get("findings", ()))
+    reach = run.blast_radius
+    findings = "; ".join(
+        str(finding.get("message") or finding.get("rule")) for finding in run.risk.get("findings", ())
+    )
     paper.fields(
         [
             ("risk", f"{run.risk.get('tier')}{f' ({findings})' if findings else ''}"),
-            (
-                "rollout",
-                f"first {rollout.get('canary')} as canary; at most {rollout.get('max_failures')} may go wrong; "
-                f"on failure: {rollout.get('on_failure')}",
-            ),
-            ("worst case", f"{run.blast_radius.get('worst_case')} of {run.blast_radius.get('targets')} targets"),
+            ("rollout", _rollout(header["rollout"])),
+            ("worst case", f"{reach.get('worst_case')} of {reach.get('targets')} targets"),
             ("approvals", f"{run.approvals_required} needed, because an AI asked; it cannot approve"),
             ("plan hash", run.plan_hash),
         ]
@@ -71,7 +69,13 @@ def _show_step(paper: Paper, number: int, step: dict[str, Any]) -> None:
             paper.block(script)
 
 
-def _name(alternative: Any) -> str:
-    if isinstance(alternative, dict):
-        return str(alternative.get("title") or alternative.get("runbook") or alternative.get("name"))
-    return str(alternative)
+def _rollout(rollout: dict[str, Any]) -> str:
+    return (
+        f"first {rollout.get('canary')} as canary; at most {rollout.get('max_failures')} may go wrong; "
+        f"on failure: {rollout.get('on_failure')}"
+    )
+
+
+def _others(proposal: Proposal) -> str:
+    chosen = proposal.raw.get("runbook")
+    return ", ".join(str(each["title"]) for each in proposal.alternatives if each["runbook"] != chosen)

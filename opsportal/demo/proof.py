@@ -16,7 +16,9 @@ MOST_PROCESSES = 4  # its process 1, the shell that counts, and the shells that 
 LOOK = """
 printf 'name %%s\\n' "$(uname -n)"
 set -- /proc/[0-9]*; [ $# -le %(most)d ] && echo few processes
-while read -r line rest; do case $line in *:*) printf 'device %%s\\n' "${line%%%%:*}" ;; esac; done </proc/net/dev
+while read -r line rest; do
+    case $line in *:*) printf 'device %%s\\n' "${line%%%%:*}" ;; esac
+done </proc/net/dev
 for file in %(files)s; do [ -e "$file" ] && printf 'visible %%s\\n' "$file"; done
 (exec 3<>/dev/tcp/127.0.0.1/%(port)d) 2>/dev/null && echo reached this machine
 for file in /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do

@@ -49,10 +49,12 @@ class Sandbox:
         self._channel = channel
         self._last = 0
         self._waiting: dict[int, asyncio.Future[Ended]] = {}
-        channel.setblocking(False)
+        channel.settimeout(0)
         asyncio.get_running_loop().add_reader(channel, self._read)
 
-    def run(self, command: str | None, descriptors: tuple[int, int, int]) -> tuple[int, asyncio.Future[Ended]]:
+    def run(
+        self, command: str | None, descriptors: tuple[int, int, int]
+    ) -> tuple[int, asyncio.Future[Ended]]:
         """Start a login's command (None: a shell) on three descriptors; its number and its future end.
 
         Raises HostGone; ValueError for a command that is too long.
@@ -174,7 +176,9 @@ async def start(root: Path, name: str, stand_ins: Path) -> Sandbox:
             process.kill()
             _, said = process.communicate()
             ours.close()
-            raise NoSandbox(said.decode(errors="replace").strip() or f"bubblewrap said nothing ({error!r})") from None
+            raise NoSandbox(
+                said.decode(errors="replace").strip() or f"bubblewrap said nothing ({error!r})"
+            ) from None
     return sandbox
 
 
@@ -193,13 +197,12 @@ def _arguments(root: Path, name: str, stand_ins: Path) -> Iterator[str]:
             yield from ("--ro-bind", str(link), str(link))
     for stand_in in sorted((stand_ins / "bin").iterdir()):
         real = Path("/usr/bin", stand_in.name)
-        if real.is_file():
-            # A link's target is somewhere in /etc; in there it leads nowhere.
-            if not real.is_symlink():
-                yield from ("--ro-bind", str(stand_in), str(real))
+        # A link leads to /etc/alternatives, and in there to nowhere.
+        if real.is_file() and not real.is_symlink():
+            yield from ("--ro-bind", str(stand_in), str(real))
     yield from ("--ro-bind", str(stand_ins / "bin"), "/usr/sbin")
     yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run")  # noqa: S108
-    # The kernel lets user 0 write its settings even without capabilities, and as root we are user 0 in there too.
+    # The kernel lets its user 0 write these even without capabilities, and started by root we are that user.
     yield from ("--ro-bind", "/proc/sys", "/proc/sys")
     yield from ("--ro-bind", str(EXECUTOR), "/opt/executor.py")
     if Path(sys.base_prefix) != Path("/usr"):

@@ -1,4 +1,4 @@
-"""The SSH server of a practice host: what it is asked to run, it runs in that host's sandbox, and nowhere else."""
+"""The SSH server of a practice host: what it is asked to run, it runs in that host's sandbox only."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def page_answer(name: str, version: str, *, active: bool) -> bytes:
 
 
 async def run_session(sandbox: Sandbox, process: asyncssh.SSHServerProcess[bytes]) -> None:
-    """One command, wired by pipes as sshd does it. When the connection goes, so do the pipes, and nothing else."""
+    """One command, wired by pipes as sshd does it. A lost connection closes the pipes, and no more."""
     (in_read, in_write), (out_read, out_write), (err_read, err_write) = os.pipe(), os.pipe(), os.pipe()
     ours = [os.fdopen(in_write, "wb", 0), os.fdopen(out_read, "rb", 0), os.fdopen(err_read, "rb", 0)]
     try:
@@ -158,9 +158,10 @@ async def run_session(sandbox: Sandbox, process: asyncssh.SSHServerProcess[bytes
     out, err = await _reader(ours[1]), await _reader(ours[2])
     feeding = asyncio.create_task(_feed(process, writer, sandbox, number))
     work = asyncio.gather(_copy(out[1], process.stdout), _copy(err[1], process.stderr), ended)
-    gone = asyncio.create_task(process.channel.wait_closed())
+    gone = asyncio.ensure_future(process.channel.wait_closed())
+    both: list[asyncio.Future[Any]] = [work, gone]
     try:
-        await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if work.done() and not gone.done():
             _say_end(process, work.result()[2])
     finally:

@@ -33,7 +33,9 @@ def fresh_state(directory: Path, environment: MutableMapping[str, str]) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise SettingError(f"Another demo already runs on {directory}: end it first (Ctrl-C there).") from None
+        raise SettingError(
+            f"Another demo already runs on {directory}: end it first (Ctrl-C there)."
+        ) from None
     _empty(directory)
     _forget_installation(environment)
     environment["OPSPORTAL_DATA"] = str(directory)

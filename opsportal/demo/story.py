@@ -1,4 +1,4 @@
-"""The demo's story: a sentence goes in by the AI's door, and a person answers in the terminal or the browser."""
+"""The demo's story: a sentence goes in by the AI's door; a person answers, in terminal or browser."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ OTHER = 3
 LOOK_SECONDS = 0.5
 
 
+class StoryBroken(Exception):
+    """What the demo wants to show cannot be shown; the text says why."""
+
+
 @dataclass
 class Story:
     """What is told while the portal runs. `code` is the exit code of `--once`."""
@@ -39,14 +43,14 @@ class Story:
     code: int = OTHER
 
     def tell(self) -> None:
-        """From the first request to the result. Raises AutomationError, TimeoutError."""
+        """From the first request to the result. Raises AutomationError, StoryBroken."""
         self._wait_until_ready()
         with AutomationClient(self.address, self.ai) as ai:
             self.paper.progress(f'The AI asks, with a token that can never approve: "{SENTENCE}"')
             proposal = ai.propose(SENTENCE)
             show_proposal(self.paper, proposal, self.address)
             if proposal.status != "ready":
-                raise TimeoutError(f"the proposal is {proposal.status}: {proposal.reason}")
+                raise StoryBroken(f"the proposal is {proposal.status}: {proposal.reason}")
             run = ai.status(ai.submit_proposal(proposal.id).id)
             show_plan(self.paper, run)
             self._approval(ai, run)
@@ -59,7 +63,9 @@ class Story:
         deadline = time.monotonic() + READY_SECONDS
         while not self.ready.wait(0.2) or not all(_answers(host.ssh) for host in self.hosts):
             if time.monotonic() > deadline:
-                raise TimeoutError("the portal or its practice hosts did not become ready")
+                raise StoryBroken(
+                    "portal or practice hosts did not become ready; see logs/ in the demo's folder"
+                )
         names = ", ".join(host.name for host in self.hosts)
         self.paper.progress(f"Ready: {self.address} and the practice hosts {names}")
 
@@ -69,7 +75,9 @@ class Story:
             self.paper.line(f"--once: approved by the demo itself, as {people.APPROVER}.")
             self._approve(run)
         elif not sys.stdin.isatty():
-            self.paper.line(f"Standard input is no terminal: sign in as {people.APPROVER} and approve it there.")
+            self.paper.line(
+                f"Standard input is no terminal: sign in as {people.APPROVER} and approve it there."
+            )
         else:
             self.paper.line(f"Press Enter to approve it as {people.APPROVER}, or answer in the browser.")
         listening = sys.stdin.isatty() and not self.once
@@ -95,7 +103,7 @@ def tell_safely(story: Story, ending: threading.Event) -> None:
     """The story in a thread of its own; what goes wrong is told, unless the portal is being ended."""
     try:
         story.tell()
-    except (AutomationError, TimeoutError, OSError) as error:
+    except (AutomationError, StoryBroken, OSError) as error:
         if not ending.is_set():
             story.paper.heading(f"The demo cannot go on: {error}")
 

@@ -10,6 +10,7 @@ import shutil
 import sys
 import threading
 from argparse import ArgumentParser
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
@@ -32,7 +33,7 @@ HOST = "127.0.0.1"
 
 
 class Command(BaseCommand):
-    help = "Shows everything at work on three practice hosts: sandboxes on this machine, made anew at each start."
+    help = "Shows everything at work on three practice hosts: sandboxes on this machine."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -52,45 +53,21 @@ class Command(BaseCommand):
     def handle(self, *, once: bool, port: int, broken: str | None, **options: object) -> None:
         os.umask(0o077)
         paper = Paper(sys.stdout)
-        base = settings.DATA_DIR / "practice"
-        paper.progress("OpsPortal's demo: the product as it is, on three practice hosts on this machine")
-        check_port(HOST, port)
-        self._prove(paper)
-        hosts = make_hosts(base, broken=broken)
-        passwords = _prepare_portal(base, hosts)
-        paper.progress("Database, demo users, and an inventory of the practice hosts with trusted host keys")
-        (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
-        address = public_address(HOST, port)
-        with (settings.DATA_DIR / "logs" / "demo.log").open("a", encoding="utf-8") as log:
-            console = Console(settings.DATA_DIR / "logs", log)
-            beside = [("practice", ("practice_hosts", str(base)))]
-            supervisor = whole_portal(console, host=HOST, port=port, beside=beside)
-            story = Story(
-                address=address,
-                hosts=hosts,
-                ai=people.ai_token(),
-                approver=people.approver_token(),
-                paper=paper,
-                ready=supervisor.web_watch.ready,
-                once=once,
+        try:
+            paper.progress("OpsPortal's demo: the product as it is, on three practice hosts on this machine")
+            check_port(HOST, port)
+            self._prove(paper)
+            demo = _prepare(port, broken=broken)
+            paper.progress(
+                "Database, demo users, and an inventory of the practice hosts with trusted host keys"
             )
-            connections.close_all()
-            ending = threading.Event()
-
-            def tell() -> None:
-                tell_safely(story, ending)
-                if not ending.is_set():
-                    _show_doors(paper, address, passwords, hosts, base)
-                    if once:
-                        supervisor.finish()
-                    else:
-                        paper.heading("All of it stays up until Ctrl-C.")
-
-            threading.Thread(target=tell, name="story", daemon=True).start()
-            supervisor.run(address, on_end=ending.set)
-            paper.line("The demo has ended; nothing of it runs any more.")
+        except KeyboardInterrupt:
+            sys.exit(130)
+        with (settings.DATA_DIR / "logs" / "demo.log").open("a", encoding="utf-8") as log:
+            code = _run(demo, paper, Console(settings.DATA_DIR / "logs", log), once=once)
+        paper.line("The demo has ended; nothing of it runs any more.")
         if once:
-            sys.exit(story.code)
+            sys.exit(code)
 
     def _prove(self, paper: Paper) -> None:
         try:
@@ -100,7 +77,24 @@ class Command(BaseCommand):
         paper.progress("The sandbox is proven: own processes, no network, none of this machine's files")
 
 
-def _prepare_portal(base: Path, hosts: list[PracticeHost]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Demo:
+    """What was prepared, before anything runs."""
+
+    port: int
+    base: Path
+    hosts: list[PracticeHost]
+    passwords: dict[str, str] = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        return public_address(HOST, self.port)
+
+
+def _prepare(port: int, *, broken: str | None) -> Demo:
+    base = settings.DATA_DIR / "practice"
+    (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
+    hosts = make_hosts(base, broken=broken)
     call_command("migrate", interactive=False, verbosity=0)
     require_keys()
     passwords = people.make_people()
@@ -108,20 +102,50 @@ def _prepare_portal(base: Path, hosts: list[PracticeHost]) -> dict[str, str]:
     file.write_text(json.dumps(inventory(base, hosts)))
     with Path(os.devnull).open("w") as nothing:
         call_command("import_inventory", str(file), trust_host_keys=True, stdout=nothing)
-    return passwords
+    return Demo(port, base, hosts, passwords)
 
 
-def _show_doors(
-    paper: Paper, address: str, passwords: dict[str, str], hosts: list[PracticeHost], base: Path
-) -> None:
-    paper.heading(f"The dashboard: {address}")
-    paper.fields([(name, password) for name, password in passwords.items()])
+def _run(demo: Demo, paper: Paper, console: Console, *, once: bool) -> int:
+    """The portal, the practice hosts and the story, until a signal or the end of the story; its exit code."""
+    beside = [("practice", ("practice_hosts", str(demo.base)))]
+    supervisor = whole_portal(console, host=HOST, port=demo.port, beside=beside)
+    story = Story(
+        address=demo.address,
+        hosts=demo.hosts,
+        ai=people.ai_token(),
+        approver=people.approver_token(),
+        paper=paper,
+        ready=supervisor.web_watch.ready,
+        once=once,
+    )
+    connections.close_all()
+    ending = threading.Event()
+
+    def tell() -> None:
+        tell_safely(story, ending)
+        if ending.is_set():
+            return
+        _show_doors(paper, demo)
+        if once:
+            supervisor.finish()
+        else:
+            paper.heading("All of it stays up until Ctrl-C.")
+
+    threading.Thread(target=tell, name="story", daemon=True).start()
+    supervisor.run(demo.address, on_end=ending.set)
+    return story.code
+
+
+def _show_doors(paper: Paper, demo: Demo) -> None:
+    paper.heading(f"The dashboard: {demo.address}  (name and password; they are for this demo only)")
+    paper.fields(list(demo.passwords.items()))
     paper.heading("The practice hosts (sandboxes on this machine; apt and systemd in them are stand-ins)")
-    for host in hosts:
+    for host in demo.hosts:
         paper.line(f"  {host.name}  http://{HOST}:{host.page}/  what its nginx answers")
+    last = demo.hosts[-1]
     ssh = "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-    login = f"{ssh} -i {client_key(base)} -p {hosts[1].ssh} ops@{HOST}"
+    login = f"{ssh} -i {client_key(demo.base)} -p {last.ssh} ops@{HOST}"
     paper.heading("To see a target fail, and be undone")
-    paper.line(f"  ./ops demo --break {hosts[1].name}        or, now, on {hosts[1].name}:")
+    paper.line(f"  ./ops demo --break {last.name}        or, now, on {last.name}:")
     paper.line(f"  {login} 'sudo practice-fault reset; sudo practice-fault bad-package'")
     paper.line("  and ask for the update once more.")
