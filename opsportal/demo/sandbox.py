@@ -19,6 +19,7 @@ EXECUTOR = Path(__file__).parent / "inside" / "executor.py"
 LARGEST_COMMAND = 64 * 1024
 LARGEST_ANSWER = 64 * 1024
 START_SECONDS = 20.0
+END_SECONDS = 3.0
 SYSTEM_FOLDERS = ("bin", "lib", "lib64", "lib32")
 PYTHON = "/opt/python"
 
@@ -99,11 +100,15 @@ class Sandbox:
         return text.decode("utf-8", errors="replace")
 
     def end(self) -> None:
-        """Kill everything in it."""
+        """End everything in it, and return when nothing of it is left."""
         self._lost()
-        if self.process.poll() is None:
-            self.process.kill()  # bubblewrap's child is bound to it, and all the others to that
-        self.process.wait()
+        try:
+            # Its process 1 ends when our socket is closed, the kernel ends all others first, and bubblewrap
+            # waits for that; while after a kill of bubblewrap the last of them may outlive us for a moment.
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         if self.process.stderr is not None:
             self.process.stderr.close()
 
