@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.acceptance.main_job.installation import PASSWORD, Installation
 from tests.browser.stage import PEOPLE, Shots, Stage
+from tests.browser.work import Desk
 from tests.hosts.client import Hosts
 from tests.hosts.fixtures import fresh_hosts as fresh_hosts
 from tests.hosts.fixtures import host_factory as host_factory
@@ -84,6 +85,11 @@ def shot(pytestconfig: pytest.Config) -> Shots:
 
 @pytest.fixture(scope="session")
 def web_servers(installation: Installation, hosts: Hosts) -> Hosts:
-    """Three real hosts in the inventory, their keys trusted."""
-    installation.load(hosts.inventory())
+    """Three real hosts in the inventory as production, their keys trusted: changes there need an approval."""
+    installation.load({"hosts": [{**entry, "environment": "prod"} for entry in hosts.inventory()["hosts"]]})
     return hosts
+
+
+@pytest.fixture(scope="session")
+def desk(installation: Installation) -> Desk:
+    return Desk(installation)
