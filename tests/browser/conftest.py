@@ -69,7 +69,8 @@ def whole_stage(installation: Installation, browser: Browser) -> Stage:
 def stage(whole_stage: Stage) -> Iterator[Stage]:
     """Browsers of one test. It fails when any of its pages had an error, however the test itself went."""
     yield whole_stage
-    assert whole_stage.problems() == []
+    problems = whole_stage.problems()
+    assert not problems, "\n".join(problems)
 
 
 @pytest.fixture
