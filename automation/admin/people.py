@@ -86,8 +86,8 @@ class PersonAdmin(PortalModelAdmin, UserAdmin):  # type: ignore[type-arg]
         rows: QuerySet[User] = super().get_queryset(request)
         return rows.prefetch_related("groups")
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002
-        form = super().get_form(request, obj, change, **kwargs)
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
         form.asking = request.user
         return form
 
