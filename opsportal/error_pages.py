@@ -1,8 +1,9 @@
-"""What Django answers outside of API views: problem details under /api/, plain pages elsewhere."""
+"""What Django answers outside of API views: problem details under /api/, pages elsewhere."""
 
 import sys
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import defaults
 
 from automation.api.problems import problem_response, unforeseen
@@ -36,4 +37,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Named by CSRF_FAILURE_VIEW; DRF's own check does not come by here."""
-    return permission_denied(request, PermissionError(reason))
+    if request.path.startswith(API):
+        return permission_denied(request, PermissionError(reason))
+    why = (
+        "This form was too old, or cookies are switched off. Go back, load the page again, and try once more."
+    )
+    return render(request, "403.html", {"why": why}, status=403)

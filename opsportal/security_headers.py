@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+# 'self' in connect-src is also the portal's own WebSocket (CSP 3: same host and port, ws or wss).
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'self'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
         "img-src 'self' data:",
         "object-src 'none'",
         "base-uri 'none'",

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from opsportal import health
+from opsportal import health, sign_in
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
@@ -11,6 +11,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("automation.api.urls")),
     path("api/v1/", include("aiworkflows.api.urls")),
     path("admin/", admin.site.urls),
+    path("sign-in/", sign_in.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", sign_in.SignOut.as_view(), name="sign-out"),
+    path("", include("automation.dashboard.urls")),
 ]
 handler400 = "opsportal.error_pages.bad_request"
 handler403 = "opsportal.error_pages.permission_denied"

@@ -1,0 +1,1 @@
+"""The pages of the automation side: views are thin, rules are elsewhere."""
