@@ -2,8 +2,14 @@
 
 from django.urls import URLPattern, path
 
-from automation.dashboard import overview
+from automation.dashboard import overview, target, targets
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
+    path("targets/", targets.targets, name="targets"),
+    path("targets/<int:pk>/", target.target, name="target"),
+    path("targets/<int:pk>/tested/", target.target_tested, name="target-tested"),
+    path("targets/<int:pk>/test/", target.target_test, name="target-test"),
+    path("host-keys/<int:pk>/trust/", target.host_key_trust, name="host-key-trust"),
+    path("host-keys/<int:pk>/revoke/", target.host_key_revoke, name="host-key-revoke"),
 ]
