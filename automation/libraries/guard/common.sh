@@ -38,10 +38,11 @@ ops_identify() {
     ops_boot=$ops_boot.$ops_first
 }
 
-# Hundredths of a second since boot: no clock change can move it.
+# Hundredths of a second since boot: no clock change can move it. The 1 before the fraction, because 0.95 must
+# not become 095: to the shell that is a broken octal number, and such an error ends it.
 ops_clock() {
     read -r ops_now ops_line </proc/uptime
-    ops_now=${ops_now%.*}${ops_now#*.}
+    ops_now=$((${ops_now%.*} * 100 + 1${ops_now#*.} - 100))
 }
 
 ops_hex() { case $1 in '' | *[!0123456789abcdef]*) ops_refuse header ;; esac; }

@@ -97,7 +97,7 @@ ops_too_much() {
     [ "$ops_sum" -gt "$ops_checked" ] || return 1
     ops_checked=$((ops_sum + 1048576))
     set -- $(stat -f -c '%a %b' "$ops_dir")
-    [ "$(($1 * 10))" -lt "$2" ]
+    [ "$((${1:-0} * 10))" -lt "$2" ]
 }
 
 # Often while the script talks, less when it is quiet: each nap is a process. The line makes the front look; there
