@@ -5,7 +5,7 @@ import os
 from automation.workers import advance as advancing
 from automation.workers import reconcile as reconciling
 from automation.workers import shard as shards
-from automation.workers import sweeper
+from automation.workers import sweeper, target_test
 
 
 def advance(number: int) -> None:
@@ -32,3 +32,8 @@ def sweep(number: int) -> None:
     """One round of the sweeper, on request."""
     del number
     sweeper.sweep()
+
+
+def test_target(number: int) -> None:
+    """Carry out test `number` of a target, if nobody else does."""
+    target_test.carry_out(number)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import uuid
+from datetime import timedelta
 from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.db import models, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from credentials.fields import StrictEncryptedTextField
 from credentials.rules import CredentialSecrets, check_secrets
@@ -58,6 +60,7 @@ class Credential(models.Model):
     key_type = models.CharField(max_length=64, null=True, editable=False)
     key_fingerprint = models.CharField(max_length=64, null=True, editable=False)
     enabled = models.BooleanField(default=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -74,6 +77,13 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def used(self) -> None:
+        """Note that somebody logs in with it, at most once a minute: many targets share one row."""
+        now = timezone.now()
+        if self.last_used_at is None or now - self.last_used_at > timedelta(minutes=1):
+            self.last_used_at = now
+            Credential.objects.filter(pk=self.pk).update(last_used_at=now)
 
     def secrets(self) -> CredentialSecrets:
         """The secrets as this instance was loaded. Raises DecryptionError, KeysUnusable."""

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.urls import reverse_lazy
+
 from opsportal.data_directory import data_directory, read_env_file, read_keys
 from opsportal.database_url import database_settings
 from opsportal.env_readers import EnvReader, SettingError
@@ -34,7 +36,8 @@ OPSPORTAL_POLICY = env.path("OPSPORTAL_POLICY", BASE_DIR / "automation/policy/de
 
 # --- Parts -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # its templates before Django's own
+    "opsportal.admin_config.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -150,6 +153,65 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# --- Administration pages --------------------------------------------------------------------------------
+def admin_section(title: str, *entries: tuple[str, str, str]) -> dict[str, Any]:
+    """A part of the sidebar: the entries' titles, symbols and lists."""
+    return {
+        "title": title,
+        "items": [
+            {"title": name, "icon": symbol, "link": reverse_lazy(f"admin:{rows}_changelist")}
+            for name, symbol, rows in entries
+        ],
+    }
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "OpsPortal",
+    "SITE_HEADER": "OpsPortal",
+    "SITE_SUBHEADER": "Administration",
+    "SITE_SYMBOL": "terminal",
+    "SITE_URL": "/",
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {
+        "navigation": [
+            admin_section(
+                "Inventory",
+                ("Targets", "dns", "automation_target"),
+                ("Groups", "workspaces", "automation_group"),
+                ("Host keys", "fingerprint", "automation_hostkey"),
+                ("Credentials", "key", "credentials_credential"),
+            ),
+            admin_section(
+                "Records",
+                ("Workflows", "schema", "automation_workflow"),
+                ("Workflow versions", "history", "automation_workflowversion"),
+                ("Runs", "play_circle", "automation_jobrun"),
+            ),
+            admin_section(
+                "Access",
+                ("Users", "group", "auth_user"),
+                ("Tokens", "vpn_key", "automation_apitoken"),
+            ),
+        ]
+    },
+    "COLORS": {
+        # The blue of the other pages, dark enough for white text on it.
+        "primary": {
+            "50": "#eef5fc",
+            "100": "#d9e8f8",
+            "200": "#b5d2f1",
+            "300": "#86b5e7",
+            "400": "#5595db",
+            "500": "#2f78c9",
+            "600": "#0f5fb0",
+            "700": "#0d4f93",
+            "800": "#0e4177",
+            "900": "#103760",
+            "950": "#0b2340",
+        }
+    },
+}
 
 # --- Static files, language, logs ------------------------------------------------------------------------
 STATIC_URL = "static/"

@@ -11,16 +11,18 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from automation.api.pages import whole_number
+from automation.api.authentication import principal
+from automation.api.pages import PAGE, whole_number
 from automation.api.permissions import require, require_person
 from automation.api.problems import Problem
 from automation.api.strict import Mapped, NamedRows, Names, NumberedRow, StrictModel, Text
 from automation.api.views import READ_AND_POST, ApiViewSet
+from automation.ask_test import ask_test
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
 from automation.definitions.query import parse
 from automation.host_key_lines import check_host_key
-from automation.models import Group, HostKey, Target
+from automation.models import Group, HostKey, Target, TargetTest
 from automation.plan import matching
 from credentials.models import Credential
 
@@ -129,6 +131,17 @@ class TargetViews(Inventory):
             return targets
         return targets.filter(pk__in=[t.pk for t in matching(parse(text), list(targets))])
 
+    @action(detail=True, methods=["post"], scopes={"POST": "runs:submit"})
+    def test(self, request: Request, pk: str) -> Response:
+        """Have a worker test the target; `tests` tells the result."""
+        test = ask_test(self.get_object(), by=principal(request))
+        return Response(test_answer(test), status=status.HTTP_202_ACCEPTED)
+
+    @action(detail=True, query_keys=PAGE, page_order=("-pk",))
+    def tests(self, request: Request, pk: str) -> Response:
+        """The target's tests, newest first."""
+        return self.paged(self.get_object().tests.select_related("asked_by"), test_answer)
+
     def perform_create(self, serializer: Any) -> None:
         self._may_use_credential(serializer)
         serializer.save()
@@ -154,6 +167,25 @@ class TargetViews(Inventory):
                 status=409,
             )
         instance.delete()
+
+
+def test_answer(test: TargetTest) -> dict[str, Any]:
+    """How a test is told; `host_key` is the fingerprint of the key that the target showed."""
+    return {
+        "id": test.pk,
+        "target": test.target_id,
+        "state": test.state,
+        "success": test.success,
+        "code": test.code,
+        "cause": test.cause,
+        "next_step": test.next_step,
+        "phases": test.phases,
+        "host_key": test.host_key,
+        "seconds": test.seconds,
+        "asked_by": test.asked_by.get_username() if test.asked_by else None,
+        "created_at": test.created_at,
+        "finished_at": test.finished_at,
+    }
 
 
 class GroupSerializer(StrictModel):

@@ -2,8 +2,20 @@
 
 from django.urls import URLPattern, path
 
-from automation.dashboard import overview
+from automation.dashboard import overview, target, targets, workflow_run, workflows
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
+    path("targets/", targets.targets, name="targets"),
+    path("targets/<int:pk>/", target.target, name="target"),
+    path("targets/<int:pk>/tested/", target.target_tested, name="target-tested"),
+    path("targets/<int:pk>/test/", target.target_test, name="target-test"),
+    path("host-keys/<int:pk>/trust/", target.host_key_trust, name="host-key-trust"),
+    path("host-keys/<int:pk>/revoke/", target.host_key_revoke, name="host-key-revoke"),
+    path("workflows/", workflows.workflows, name="workflows"),
+    path("workflows/<slug:name>/", workflows.workflow, name="workflow"),
+    path("workflows/<slug:name>/run/", workflow_run.workflow_run, name="workflow-run"),
+    path("workflows/<slug:name>/targets/", workflow_run.workflow_targets, name="workflow-targets"),
+    path("workflows/<slug:name>/versions/<int:number>/", workflows.workflow, name="workflow-version"),
+    path("workflows/<slug:name>/versions/<int:number>.yaml", workflows.workflow_yaml, name="workflow-yaml"),
 ]

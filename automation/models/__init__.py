@@ -22,5 +22,6 @@ from automation.models.runs import JobRun as JobRun
 from automation.models.runs import RunStatus as RunStatus
 from automation.models.runs import RunTarget as RunTarget
 from automation.models.runs import Shard as Shard
+from automation.models.target_tests import TargetTest as TargetTest
 from automation.models.workflows import Workflow as Workflow
 from automation.models.workflows import WorkflowVersion as WorkflowVersion

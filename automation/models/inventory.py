@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from django.conf import settings
@@ -129,10 +130,30 @@ class Target(models.Model):
 
     def all_variables(self) -> dict[str, Any]:
         """Variables of its groups, in order of group name, overridden by its own."""
-        merged: dict[str, Any] = {}
+        return {name: found[-1].value for name, found in self.variable_sources().items()}
+
+    def variable_sources(self) -> dict[str, list[VariableSource]]:
+        """Each variable with everything that sets it; the last one holds. A target's own has no group."""
+        found: dict[str, list[VariableSource]] = {}
         for group in sorted(self.groups.all(), key=lambda g: g.name.lower()):
-            merged.update(group.variables)
-        return {**merged, **self.variables}
+            for name, value in group.variables.items():
+                found.setdefault(name, []).append(VariableSource(value, group))
+        for name, value in self.variables.items():
+            found.setdefault(name, []).append(VariableSource(value, None))
+        return found
+
+    def key_state(self) -> str:
+        """The host key state that matters most: a changed key, then a trusted one, then one to look at."""
+        states = {key.state for key in self.host_keys.all()}
+        return next((str(state) for state in KEY_STATES_BY_WEIGHT if state in states), "")
+
+
+@dataclass(frozen=True, slots=True)
+class VariableSource:
+    """One place that gives a variable its value; no group means the target itself."""
+
+    value: Any
+    group: Group | None
 
 
 class HostKeyQuerySet(VisibleQuerySet["HostKey"]):
@@ -202,6 +223,14 @@ def fingerprint(key: str) -> str:
     """The SHA-256 fingerprint of a base64 key blob, as OpenSSH writes it."""
     digest = hashlib.sha256(base64.b64decode(key)).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+KEY_STATES_BY_WEIGHT = (
+    HostKey.State.CHANGED,
+    HostKey.State.TRUSTED,
+    HostKey.State.PENDING,
+    HostKey.State.REVOKED,
+)
 
 
 class Spool(models.Model):

@@ -24,13 +24,14 @@ class Logins:
         self._known: dict[tuple[int, int, str], Login] = {}
 
     def of(self, credential: Credential, username: str) -> Login:
-        """The login as `username` with the secrets that this row was loaded with.
+        """The login as `username` with the secrets that this row was loaded with; the use is noted on the row.
 
         Raises DecryptionError, KeysUnusable.
         """
         key = (credential.pk, credential.version, username)
         if key not in self._known:
             secrets = credential.secrets()
+            credential.used()
             given = Credentials(
                 username=username,
                 password=secrets.password,

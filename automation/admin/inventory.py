@@ -1,0 +1,156 @@
+"""Targets, groups and host keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from automation.admin.base import SHOWN, PortalModelAdmin, ReadOnlyModelAdmin, links
+from automation.definitions.errors import ParameterError
+from automation.definitions.parameters import check_variables
+from automation.models import Group, HostKey, Target
+
+KEY_COLOURS = {"trusted": "success", "pending": "info", "changed": "danger", "revoked": "warning"}
+
+
+class TagsField(forms.CharField):
+    """Names separated by commas."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        tags = sorted({part.strip() for part in (value or "").split(",")} - {""})
+        if too_long := [tag for tag in tags if len(tag) > 100]:
+            raise forms.ValidationError(f"{too_long[0][:30]}… has more than 100 characters.")
+        return tags
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return sorted(initial or []) != self.to_python(data)
+
+
+class VariablesForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when it runs
+    """A row with variables, which scripts will see."""
+
+    def clean_variables(self) -> dict[str, Any]:
+        given = self.cleaned_data["variables"] or {}
+        if not isinstance(given, dict):
+            raise forms.ValidationError('Write names and values, like {"port": 8080}.')
+        try:
+            return dict(check_variables(given))
+        except ParameterError as error:
+            raise forms.ValidationError(
+                [f"{found['path'].removeprefix('variables.')}: {found['message']}" for found in error.errors]
+            ) from None
+
+
+class TargetForm(VariablesForm):
+    tags = TagsField(required=False, help_text="Separated by commas.")
+
+
+@admin.register(Target)
+class TargetAdmin(PortalModelAdmin):
+    form = TargetForm
+    list_display = ("name", "address", "port", "platform", "environment", "in_groups", "credential", "enabled")
+    list_filter = ("platform", "environment", "enabled", "groups")
+    list_select_related = ("credential",)
+    search_fields = ("name", "address")
+    autocomplete_fields = ("groups",)
+    readonly_fields = ("known_keys",)
+    fieldsets = (
+        (None, {"fields": (("name", "enabled"), ("address", "port"), ("platform", "transport"), "credential")}),
+        ("Where it belongs", {"fields": ("groups", "tags", ("environment", "zone"), "variables")}),
+        ("Identity", {"fields": ("known_keys",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
+        rows: QuerySet[Target] = super().get_queryset(request)
+        return rows.prefetch_related("groups", "host_keys")
+
+    @display(description="groups")
+    def in_groups(self, target: Target) -> str:
+        return ", ".join(group.name for group in target.groups.all()) or "–"
+
+    @display(description="host keys")
+    def known_keys(self, target: Target) -> str:
+        if target.pk is None:
+            return "A first test of the target shows its key."
+        return "; ".join(f"{key} ({key.state})" for key in target.host_keys.all()) or "none yet"
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A target that a run works on cannot be deleted; its host keys go with it."""
+        to_delete, counts, _, protected = super().get_deleted_objects(objs, request)
+        protected += [
+            f"{target.name} is part of a run that is not over, or locked by one"
+            for target in objs
+            if target.is_in_use()
+        ]
+        return to_delete, counts, set(), protected
+
+
+@admin.register(Group)
+class GroupAdmin(PortalModelAdmin):
+    form = VariablesForm
+    list_display = ("name", "description", "size")
+    search_fields = ("name",)
+    readonly_fields = ("members",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        rows: QuerySet[Group] = super().get_queryset(request)
+        return rows.annotate(size=Count("targets"))
+
+    @display(description="targets", ordering="size")
+    def size(self, group: Any) -> int:
+        return int(group.size)
+
+    @display(description="targets")
+    def members(self, group: Group) -> str:
+        if group.pk is None:
+            return "–"
+        return links(group.targets.all()[:SHOWN], group.targets.count())
+
+
+@admin.register(HostKey)
+class HostKeyAdmin(ReadOnlyModelAdmin):
+    """A person compares the fingerprint with the machine's own, and then vouches for it."""
+
+    list_display = ("target", "shown_state", "key_type", "shown_fingerprint", "seen_at", "decided_by", "decided_at")
+    list_filter = ("state", "key_type")
+    list_select_related = ("target", "decided_by")
+    search_fields = ("target__name",)
+    actions = ("trust", "revoke")
+    fields = ("target", "shown_state", "key_type", "shown_fingerprint", "seen_at", "decided_by", "decided_at")
+    readonly_fields = fields
+
+    @display(description="state", ordering="state", label=KEY_COLOURS)
+    def shown_state(self, key: HostKey) -> str:
+        return key.state
+
+    @display(description="fingerprint")
+    def shown_fingerprint(self, key: HostKey) -> str:
+        return key.fingerprint
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    @admin.action(description="Trust: I compared the fingerprints", permissions=["decide"])
+    def trust(self, request: HttpRequest, keys: QuerySet[HostKey]) -> None:
+        for key in keys:
+            key.trust(by=request.user)
+            self.log_change(request, key, f"Trusted {key.fingerprint} of {key.target.name}.")
+        self.message_user(request, f"Trusted: {len(keys)}.")
+
+    @admin.action(description="Revoke", permissions=["decide"])
+    def revoke(self, request: HttpRequest, keys: QuerySet[HostKey]) -> None:
+        for key in keys:
+            key.revoke(by=request.user)
+            self.log_change(request, key, f"Revoked {key.fingerprint} of {key.target.name}.")
+        self.message_user(request, f"Revoked: {len(keys)}.")

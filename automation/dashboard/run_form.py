@@ -1,0 +1,184 @@
+"""The form that starts a run: made from the workflow's parameters, checked by the language itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.http import QueryDict
+
+from automation.definitions.errors import DefinitionError, ParameterError, QueryError
+from automation.definitions.parameter_types import Parameter
+from automation.definitions.parameters import as_text, check_parameters
+from automation.definitions.query import parse
+from automation.definitions.schema import Workflow, missing_bodies
+from automation.models import JobRun, Target, WorkflowVersion
+from automation.plan import PlanError, matching
+from automation.submit import Submission, submit
+
+PREFIX = "parameter-"
+SHOWN_TARGETS = 100
+MAX_REASON = 2000
+
+
+@dataclass(slots=True)
+class Field:
+    """One parameter as the form shows it: what was typed, and what is wrong with it."""
+
+    name: str
+    parameter: Parameter
+    value: str
+    error: str = ""
+
+    @property
+    def key(self) -> str:
+        return PREFIX + self.name
+
+    @property
+    def label(self) -> str:
+        return self.parameter.label or self.name.replace("_", " ").capitalize()
+
+    @property
+    def rules(self) -> list[str]:
+        """The limits in words."""
+        declared = self.parameter
+        unit = {"string": "characters", "list": "lines"}.get(declared.type, "")
+        limits = [("at least", declared.min), ("at most", declared.max)]
+        texts = [f"{word} {limit} {unit}".strip() for word, limit in limits if limit is not None]
+        if declared.type == "list":
+            texts.insert(0, "one a line")
+        return texts + ([f"must match {declared.pattern}"] if declared.pattern else [])
+
+    def given(self) -> object:
+        """What was typed, in the shape that the parameter's type reads; None for nothing."""
+        if self.parameter.type == "list":
+            lines = [line.strip() for line in self.value.splitlines()]
+            return [line for line in lines if line] or None
+        if self.parameter.type in ("integer", "boolean", "enum"):
+            return self.value.strip() or None
+        return self.value.replace("\r\n", "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The targets a query names now, and what would keep work from starting on them."""
+
+    names: list[str] = field(default_factory=list)
+    total: int = 0
+    error: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+class RunForm:
+    """`data` is what was sent; None shows the defaults. Errors stand at their fields, the rest in `errors`."""
+
+    def __init__(self, version: WorkflowVersion, workflow: Workflow, data: QueryDict | None = None) -> None:
+        self.version = version
+        self.workflow = workflow
+        sent: Mapping[str, Any] = data if data is not None else self._initial()
+        self.targets = str(sent.get("targets", "")).strip()
+        self.reason = str(sent.get("reason", ""))
+        self.dry_run = bool(sent.get("dry_run"))
+        self.hold = bool(sent.get("hold"))
+        self.fields = [
+            Field(name, parameter, str(sent.get(PREFIX + name, "")))
+            for name, parameter in workflow.parameters.items()
+        ]
+        self.errors: list[str] = []
+        self.targets_error = ""
+
+    def _initial(self) -> dict[str, Any]:
+        values = {PREFIX + name: as_text(each.default) for name, each in self.workflow.parameters.items()}
+        looks_first = self.workflow.tier != "read"
+        return values | {"targets": self.workflow.targets or "", "hold": looks_first}
+
+    @property
+    def has_errors(self) -> bool:
+        return bool(self.errors or self.targets_error or any(each.error for each in self.fields))
+
+    def submit(self, user: User) -> JobRun | None:
+        """The run; None when something is wrong, which then stands at its field."""
+        try:
+            query = parse(self.targets)
+        except QueryError as error:
+            self.targets_error = f"Column {error.column}: {error.message}."
+        values = {each.name: each.given() for each in self.fields}
+        given = {name: value for name, value in values.items() if value is not None}
+        self._check(given)
+        if len(self.reason) > MAX_REASON:
+            self.errors.append(f"The reason has at most {MAX_REASON} characters.")
+        if self.has_errors:
+            return None
+        wanted = Submission(
+            workflow=self.workflow,
+            version=self.version,
+            query=query,
+            submitter=user,
+            parameters=given,
+            dry_run=self.dry_run,
+            hold=self.hold,
+            reason=self.reason.strip(),
+            source={"kind": "person"},
+        )
+        try:
+            return submit(wanted)
+        except PlanError as error:
+            self._place(error)
+        except DefinitionError as error:
+            self.errors.append(str(error))
+        return None
+
+    def preview(self, user: User) -> Preview:
+        return preview_of(self.workflow, self.targets, user)
+
+    def _check(self, given: dict[str, object]) -> None:
+        try:
+            check_parameters(self.workflow, given)
+        except ParameterError as error:
+            wrong = {found["path"].removeprefix("parameters."): found["message"] for found in error.errors}
+            for each in self.fields:
+                each.error = _sentence(wrong.pop(each.name, ""))
+            self.errors += [f"{name}: {message}" for name, message in wrong.items()]
+
+    def _place(self, error: PlanError) -> None:
+        if {found.get("path") for found in error.errors} == {"targets"}:
+            self.targets_error = str(error)
+        else:
+            self.errors.append(str(error))
+
+
+def preview_of(workflow: Workflow, text: str, user: User) -> Preview:
+    """The targets that the query names for this person, as a run submitted now would take them."""
+    if not text.strip():
+        return Preview(error="Write a target query; all means every target.")
+    try:
+        query = parse(text.strip())
+    except QueryError as error:
+        return Preview(error=f"Column {error.column}: {error.message}.")
+    chosen = matching(query, list(Target.objects.visible_to(user).usable().with_plan_parts()))
+    if not chosen:
+        return Preview(error="No enabled target matches.")
+    names = [target.name for target in chosen]
+    return Preview(names[:SHOWN_TARGETS], len(names), warnings=_warnings(workflow, chosen))
+
+
+def _warnings(workflow: Workflow, chosen: list[Target]) -> list[str]:
+    lacking = {missing.platform for missing in missing_bodies(workflow, {target.platform for target in chosen})}
+    found = (
+        ("without a trusted host key, so work there ends blocked", lambda each: not each.trusted_keys()),
+        ("without a credential, so work there ends blocked", lambda each: each.credential is None),
+        ("not behind SSH, which cannot be reached yet", lambda each: each.transport != Target.Transport.SSH),
+        ("on a platform this workflow has no script for", lambda each: each.platform in lacking),
+    )
+    texts = []
+    for why, concerns in found:
+        if names := [target.name for target in chosen if concerns(target)]:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            texts.append(f"{', '.join(names[:5])}{more}: {why}.")
+    return texts
+
+
+def _sentence(message: str) -> str:
+    return f"This {message}." if message else ""

@@ -1,0 +1,144 @@
+"""Workflows: the list, and one with its versions, steps, parameters and text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Page, Paginator
+from django.db.models import Max, OuterRef, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from automation.dashboard.rights import require, why_not
+from automation.definitions.errors import DefinitionError
+from automation.definitions.schema import BODY_KINDS, Step
+from automation.definitions.schema import Workflow as Definition
+from automation.models import JobRun, Workflow, WorkflowVersion
+
+PAGE_SIZE = 50
+RUNS_SHOWN = 10
+
+
+class _Dumper(yaml.SafeDumper):
+    """Scripts as blocks of lines, as people write them."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+@login_required
+@require_GET
+def workflows(request: HttpRequest) -> HttpResponse:
+    require(request.user, "runs:read")
+    newest = WorkflowVersion.objects.filter(workflow=OuterRef("pk")).order_by("-number")
+    found = Workflow.objects.visible_to(request.user).annotate(
+        newest_number=Subquery(newest.values("number")[:1]),
+        newest_definition=Subquery(newest.values("definition")[:1]),
+        published_at=Subquery(newest.values("created_at")[:1]),
+    )
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {"page": page, "rows": _rows(page, request), "why_not_run": why_not(request.user, "runs:submit")}
+    return render(request, "automation/workflows.html", context)
+
+
+def _rows(page: Page[Any], request: HttpRequest) -> list[dict[str, Any]]:
+    shown = list(page)
+    last = _last_runs([workflow.name for workflow in shown], request)
+    return [
+        {
+            "workflow": workflow,
+            "definition": workflow.newest_definition or {},
+            "tier": _tier(workflow.newest_definition or {}),
+            "last_run": last.get(workflow.name),
+        }
+        for workflow in shown
+    ]
+
+
+def _tier(definition: dict[str, Any]) -> str:
+    effects = {step.get("effect") for step in definition.get("steps", ())}
+    return next((each for each in ("destructive", "change", "read") if each in effects), "")
+
+
+def _last_runs(names: list[str], request: HttpRequest) -> dict[str, JobRun]:
+    runs = JobRun.objects.visible_to(request.user)
+    newest = runs.filter(workflow_name__in=names).order_by().values("workflow_name").annotate(pk_max=Max("pk"))
+    return {run.workflow_name: run for run in runs.filter(pk__in=newest.values("pk_max"))}
+
+
+@login_required
+@require_GET
+def workflow(request: HttpRequest, name: str, number: int | None = None) -> HttpResponse:
+    """One version of the workflow, the newest unless `number` says which."""
+    version = version_of(request, name, number)
+    versions = list(version.workflow.versions.select_related("author").defer("definition", "text"))
+    definition = read_definition(version)
+    context = {
+        "version": version,
+        "versions": versions,
+        "newest": versions[0],
+        "definition": definition,
+        "steps": [_step(step) for step in definition.steps] if definition else [],
+        "yaml": as_yaml(version),
+        "runs": JobRun.objects.visible_to(request.user)
+        .filter(workflow_name=version.workflow.name)
+        .select_related("submitted_by", "workflow_version")[:RUNS_SHOWN],
+        "why_not_run": why_not(request.user, "runs:submit"),
+    }
+    return render(request, "automation/workflow.html", context)
+
+
+@login_required
+@require_GET
+def workflow_yaml(request: HttpRequest, name: str, number: int) -> HttpResponse:
+    """The version as a file."""
+    text = as_yaml(version_of(request, name, number))
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}-v{number}.yaml"'
+    return response
+
+
+def version_of(request: HttpRequest, name: str, number: int | None) -> WorkflowVersion:
+    """The version of a workflow that this person may know of. Raises PermissionDenied, Http404."""
+    require(request.user, "runs:read")
+    found = get_object_or_404(Workflow.objects.visible_to(request.user), name=name)
+    versions = found.versions.select_related("workflow", "author").order_by("-number")
+    version = (versions if number is None else versions.filter(number=number)).first()
+    if version is None:
+        raise Http404(f"Workflow {name} has no such version.")
+    return version
+
+
+def read_definition(version: WorkflowVersion) -> Definition | None:
+    """The typed definition; None when today's language no longer reads it."""
+    try:
+        return Definition.from_canonical(version.definition)
+    except DefinitionError:
+        return None
+
+
+def as_yaml(version: WorkflowVersion) -> str:
+    """The text as its author wrote it; what came as JSON is written as YAML."""
+    if not version.text.lstrip().startswith("{"):
+        return version.text
+    return yaml.dump(version.definition, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    """A step as the page shows it: what it does, and each body with its shell."""
+    found = [(kind, step.bodies(kind)) for kind in BODY_KINDS]
+    bodies = [
+        {"kind": kind, "shell": shell, "script": script}
+        for kind, each in found
+        if each is not None
+        for shell, script in (("bash", each.bash), ("PowerShell", each.powershell))
+        if script is not None
+    ]
+    return {"step": step, "bodies": bodies}
