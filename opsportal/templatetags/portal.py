@@ -123,6 +123,15 @@ def nav_link(context: RequestContext, name: str, label: str, icon_name: str) -> 
     )
 
 
+@register.simple_tag
+def page_url(name: str, *args: object) -> str:
+    """The address of a page; the overview's while no page has that name."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return reverse("overview")
+
+
 @register.simple_tag(takes_context=True)
 def may_administer(context: RequestContext) -> bool:
     """Whether the admin lets this person in."""
