@@ -86,7 +86,9 @@ def test_a_finished_run_is_shown_with_its_result() -> None:
     targets("web-1", "web-2")
     brought_to(run_of(person("ann", "operator")), "partial", good=1, bad=1)
     page = section(seen_by(person("eve", "viewer")), "recent")
-    assert "1 of 2 targets good" in page and "Partly succeeded" in page and "took 2 min" in page
+    assert (
+        "1 of 2 targets good" in page and "Partly succeeded" in page and "took 2\N{NO-BREAK SPACE}min" in page
+    )
 
 
 def test_the_fragment_is_the_part_that_keeps_fresh_and_no_whole_page() -> None:
