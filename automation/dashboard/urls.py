@@ -2,10 +2,12 @@
 
 from django.urls import URLPattern, path
 
-from automation.dashboard import overview, target, targets, workflow_run, workflows
+from automation.dashboard import overview, runs, target, targets, workflow_run, workflows
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
+    path("now/", overview.overview_now, name="overview-now"),
+    path("runs/", runs.runs, name="runs"),
     path("targets/", targets.targets, name="targets"),
     path("targets/<int:pk>/", target.target, name="target"),
     path("targets/<int:pk>/tested/", target.target_tested, name="target-tested"),
