@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from channels.layers import get_channel_layer
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import close_old_connections, connection
 
 from automation.live.doorbell import Doorbell, doorbell
 from automation.live.reading import Mark, Piece, Place, marks, output_piece, standings, story_part
@@ -37,6 +36,11 @@ def group_of(followed: Followed) -> str:
     if isinstance(followed, int):
         return f"live.run.{followed}"
     return f"live.output.{followed.result_id}.{followed.body}.{followed.stream}"
+
+
+async def end_all_following() -> None:
+    """Have everybody who follows in this process end: `{"type": "live.end"}`; the process is about to."""
+    await get_channel_layer().group_send(PULSE_GROUP, {"type": "live.end"})
 
 
 class Tailer:
@@ -111,14 +115,14 @@ class _Work:
             while followed:
                 try:
                     followed = self._follow(followed)
-                except (DatabaseError, sqlite3.Error):
-                    log.warning("the live path cannot read", exc_info=True)
+                except Exception:
+                    if self._loop.is_closed():
+                        return  # the process ends
+                    # Whatever it is, everybody who follows depends on this thread.
+                    log.exception("the live path pauses for a moment")
                     connection.close()
                     time.sleep(PAUSE_AFTER_FAILURE)
                     followed = self._followed()
-        except RuntimeError:
-            if not self._loop.is_closed():
-                raise
         finally:
             connection.close()
 
