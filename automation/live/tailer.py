@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from channels.layers import get_channel_layer
-from django.db import close_old_connections, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from automation.live.doorbell import Doorbell, doorbell
 from automation.live.reading import Mark, Piece, Place, marks, output_piece, standings, story_part
@@ -64,10 +64,12 @@ class Tailer:
         """Call it where the database may be used, beside the thread that follows."""
 
         def work() -> Answer:
+            # The connection stays: to make one costs more than most of what is read.
             try:
                 return reading(*args, **kwargs)
-            finally:
-                close_old_connections()
+            except (OperationalError, InterfaceError):
+                connection.close()
+                return reading(*args, **kwargs)  # reads may be repeated, and the old one may just be stale
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
