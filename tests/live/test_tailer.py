@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from channels.layers import get_channel_layer
-from django.db import connection
+from django.db import OperationalError, connection
 
 from automation.live.doorbell import DataVersion, Poll, doorbell
 from automation.live.reading import Place
@@ -145,3 +145,17 @@ def test_the_database_of_the_product_has_the_quick_one() -> None:
     bell = doorbell()
     assert isinstance(bell, DataVersion)
     bell.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_was_lost_is_made_anew(run: JobRun) -> None:
+    tailer, connections = Tailer(), []
+
+    def reading() -> int:
+        connections.append(connection.connection)
+        if len(connections) == 1:
+            raise OperationalError("the server closed the connection")
+        return JobRun.objects.get(pk=run.pk).last_seq
+
+    assert asyncio.run(tailer.read(reading)) == 1
+    assert len(connections) == 2
