@@ -33,8 +33,8 @@ from automation.models.runs import WAITING
 LAST_OUTPUT = 32 * 1024
 STORY = 200
 STREAMS = ("stdout", "stderr")
-# CSI, OSC, DCS and the like up to their end, then single escapes; what remains of a broken one is shown.
-ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+# CSI; OSC, DCS and the like with their end; single escapes. What is no complete sequence is shown.
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-OQ-WYZ\\`-~])")
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 

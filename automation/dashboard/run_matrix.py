@@ -18,7 +18,7 @@ LOOKS: Final[dict[str, tuple[str, str]]] = {
     "running": ("▸", "running"),
     "succeeded": ("✓", "succeeded"),
     "failed": ("✕", "failed"),
-    "timed_out": ("⧗", "timed out"),
+    "timed_out": ("◷", "timed out"),
     "unreachable": ("⌀", "unreachable"),
     "cancelled": ("⊘", "cancelled"),
     "unknown": ("?", "outcome unknown"),
