@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -20,8 +21,9 @@ Answer = TypeVar("Answer")
 
 def inside(folder: Path, use: Callable[[Sandbox], Awaitable[Answer]]) -> Answer:
     async def live() -> Answer:
-        make_disk(folder / "root", "probe")
-        sandbox = await start(folder / "root", "probe", copy_stand_ins(folder))
+        place = Path(tempfile.mkdtemp(dir=folder))
+        make_disk(place / "root", "probe")
+        sandbox = await start(place / "root", "probe", copy_stand_ins(place))
         try:
             return await use(sandbox)
         finally:
@@ -56,7 +58,7 @@ def test_there_is_no_network(tmp_path: Path) -> None:
 
 def test_only_its_own_processes_are_there(tmp_path: Path) -> None:
     assert said(tmp_path, "exec ls -d /proc/[0-9]* | wc -l") in (["3"], ["4"])
-    assert said(tmp_path / "other", f"kill -0 {os.getpid()} 2>/dev/null && echo reached") == []
+    assert said(tmp_path, f"kill -0 {os.getpid()} 2>/dev/null && echo reached") == []
 
 
 def test_every_namespace_is_its_own(tmp_path: Path) -> None:
