@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -80,6 +81,18 @@ def links(rows: Iterable[Model], total: int) -> SafeString | str:
         return NOTHING
     more = f" and {total - len(shown)} more" if total > len(shown) else ""
     return format_html("{}{}", format_html_join(", ", "{}", ((link(row),) for row in shown)), more)
+
+
+def unbroken(text: str) -> SafeString:
+    """A long word, such as a hash, that may be broken anywhere on a narrow screen."""
+    return format_html('<span class="wrap-anywhere font-mono">{}</span>', text)
+
+
+def moment(value: datetime | None) -> SafeString | str:
+    """A time in one line."""
+    if value is None:
+        return NOTHING
+    return format_html('<span class="whitespace-nowrap">{}</span>', value.strftime("%Y-%m-%d %H:%M UTC"))
 
 
 def preformatted(text: str) -> SafeString:

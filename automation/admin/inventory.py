@@ -8,10 +8,12 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from automation.admin.base import SHOWN, PortalModelAdmin, ReadOnlyModelAdmin, links
+from automation.admin.base import SHOWN, PortalModelAdmin, ReadOnlyModelAdmin, links, moment, unbroken
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
 from automation.models import Group, HostKey, Target
@@ -83,7 +85,8 @@ class TargetAdmin(PortalModelAdmin):
     def known_keys(self, target: Target) -> str:
         if target.pk is None:
             return "A first test of the target shows its key."
-        return "; ".join(f"{key} ({key.state})" for key in target.host_keys.all()) or "none yet"
+        keys = ((key.state, key.key_type, unbroken(key.fingerprint)) for key in target.host_keys.all())
+        return format_html_join(mark_safe("<br>"), "{}: {} {}", keys) or "none yet"  # noqa: S308  (our own text)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A target that a run works on cannot be deleted; its host keys go with it."""
@@ -122,12 +125,12 @@ class GroupAdmin(PortalModelAdmin):
 class HostKeyAdmin(ReadOnlyModelAdmin):
     """A person compares the fingerprint with the machine's own, and then vouches for it."""
 
-    list_display = ("target", "shown_state", "key_type", "shown_fingerprint", "seen_at", "decided_by", "decided_at")
+    list_display = ("target", "shown_state", "key_type", "shown_fingerprint", "seen", "decided_by", "decided")
     list_filter = ("state", "key_type")
     list_select_related = ("target", "decided_by")
     search_fields = ("target__name",)
     actions = ("trust", "revoke")
-    fields = ("target", "shown_state", "key_type", "shown_fingerprint", "seen_at", "decided_by", "decided_at")
+    fields = ("target", "shown_state", "key_type", "shown_fingerprint", "seen", "decided_by", "decided")
     readonly_fields = fields
 
     @display(description="state", ordering="state", label=KEY_COLOURS)
@@ -136,7 +139,15 @@ class HostKeyAdmin(ReadOnlyModelAdmin):
 
     @display(description="fingerprint")
     def shown_fingerprint(self, key: HostKey) -> str:
-        return key.fingerprint
+        return unbroken(key.fingerprint)
+
+    @display(description="seen", ordering="seen_at")
+    def seen(self, key: HostKey) -> str:
+        return moment(key.seen_at)
+
+    @display(description="decided", ordering="decided_at")
+    def decided(self, key: HostKey) -> str:
+        return moment(key.decided_at)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

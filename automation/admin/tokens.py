@@ -17,6 +17,7 @@ from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
 )
 
 from automation.admin.base import ReadOnlyModelAdmin
@@ -43,7 +44,11 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when 
     class Meta:
         model = ApiToken
         fields = ("name", "user", "kind", "scopes")
-        widgets = {"kind": UnfoldAdminSelectWidget}  # noqa: RUF012  (Django declares it so)
+        widgets = {  # noqa: RUF012  (Django declares it so)
+            "name": UnfoldAdminTextInputWidget,
+            "user": UnfoldAdminSelectWidget,
+            "kind": UnfoldAdminSelectWidget,
+        }
         help_texts = {  # noqa: RUF012
             "kind": "A token of kind service or ai can never approve. One of kind person is its maker's own."
         }
@@ -97,6 +102,12 @@ class ApiTokenAdmin(ReadOnlyModelAdmin):
         # The page goes on with the row it was given; the text lives for this one answer.
         obj.__dict__.update(token.__dict__)
         obj.shown_once = text
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+        # The text is shown once, on the page that follows: there is no other way to go on.
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return response
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """The text in this one answer: a message would keep it in a cookie or the session."""
