@@ -155,6 +155,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+
 # --- Administration pages --------------------------------------------------------------------------------
 def admin_section(title: str, *entries: tuple[str, str, str]) -> dict[str, Any]:
     """A part of the sidebar: the entries' titles, symbols and lists."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django import forms
 from django.db.models import Model
@@ -13,11 +13,18 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.decorators import display as unfold_display
 
 from automation.models.access import may
 
 SHOWN = 50
 NOTHING = "–"
+Shown = TypeVar("Shown", bound=Callable[..., Any])
+
+
+def display(**options: Any) -> Callable[[Shown], Shown]:
+    """The theme's decorator of what a list or a page shows, with its types."""
+    return cast(Callable[[Shown], Shown], unfold_display(**options))
 
 
 class PortalModelAdmin(ModelAdmin):  # type: ignore[misc]  # the package has no types
@@ -45,7 +52,11 @@ class PortalModelAdmin(ModelAdmin):  # type: ignore[misc]  # the package has no 
         return may(request.user, "admin")
 
     def save_model(
-        self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool  # noqa: FBT001  Django's
+        self,
+        request: HttpRequest,
+        obj: Any,
+        form: forms.ModelForm[Any],
+        change: bool,  # noqa: FBT001  Django's
     ) -> None:
         if not change:
             obj.save()

@@ -10,10 +10,17 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
-from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from automation.admin.base import SHOWN, PortalModelAdmin, ReadOnlyModelAdmin, links, moment, unbroken
+from automation.admin.base import (
+    SHOWN,
+    PortalModelAdmin,
+    ReadOnlyModelAdmin,
+    display,
+    links,
+    moment,
+    unbroken,
+)
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
 from automation.models import Group, HostKey, Target
@@ -36,7 +43,7 @@ class TagsField(forms.CharField):
         return tags
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return sorted(initial or []) != self.to_python(data)
+        return bool(sorted(initial or []) != self.to_python(data))
 
 
 class VariablesForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when it runs
@@ -61,14 +68,26 @@ class TargetForm(VariablesForm):
 @admin.register(Target)
 class TargetAdmin(PortalModelAdmin):
     form = TargetForm
-    list_display = ("name", "address", "port", "platform", "environment", "in_groups", "credential", "enabled")
+    list_display = (
+        "name",
+        "address",
+        "port",
+        "platform",
+        "environment",
+        "in_groups",
+        "credential",
+        "enabled",
+    )
     list_filter = ("platform", "environment", "enabled", "groups")
     list_select_related = ("credential",)
     search_fields = ("name", "address")
     autocomplete_fields = ("groups",)
     readonly_fields = ("known_keys",)
     fieldsets = (
-        (None, {"fields": (("name", "enabled"), ("address", "port"), ("platform", "transport"), "credential")}),
+        (
+            None,
+            {"fields": (("name", "enabled"), ("address", "port"), ("platform", "transport"), "credential")},
+        ),
         ("Where it belongs", {"fields": ("groups", "tags", ("environment", "zone"), "variables")}),
         ("Identity", {"fields": ("known_keys",)}),
     )
@@ -86,7 +105,7 @@ class TargetAdmin(PortalModelAdmin):
         if target.pk is None:
             return "A first test of the target shows its key."
         keys = ((key.state, key.key_type, unbroken(key.fingerprint)) for key in target.host_keys.all())
-        return format_html_join(mark_safe("<br>"), "{}: {} {}", keys) or "none yet"  # noqa: S308  (our own text)
+        return format_html_join(mark_safe("<br>"), "{}: {} {}", keys) or "none yet"
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A target that a run works on cannot be deleted; its host keys go with it."""

@@ -6,9 +6,8 @@ from django.contrib import admin
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
-from unfold.decorators import display
 
-from automation.admin.base import ReadOnlyModelAdmin, preformatted, unbroken
+from automation.admin.base import ReadOnlyModelAdmin, display, preformatted, unbroken
 from automation.models import JobRun, Participant, Workflow, WorkflowVersion
 from automation.models.access import may
 
