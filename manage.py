@@ -3,8 +3,9 @@
 
 import os
 import sys
+from pathlib import Path
 
-MAKES_KEYS = ("up", "migrate")  # the commands that make a new database
+MAKES_KEYS = ("up", "migrate", "demo")  # the commands that make a new database
 
 
 def take_data_directory(arguments: list[str]) -> list[str]:
@@ -27,15 +28,23 @@ def take_data_directory(arguments: list[str]) -> list[str]:
 def main() -> None:
     """Run one command; settings that cannot be used are told in a sentence, without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsportal.settings")
+    before = os.environ.pop("OPSPORTAL_DATA", None)
     arguments = [sys.argv[0], *take_data_directory(sys.argv[1:])]
+    named = os.environ.get("OPSPORTAL_DATA")
+    if before is not None:
+        os.environ.setdefault("OPSPORTAL_DATA", before)
 
     from django import setup
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     from opsportal.data_directory import data_directory, prepare
+    from opsportal.demo.state import fresh_state
 
     try:
+        if arguments[1:2] == ["demo"] and not {"-h", "--help"} & set(arguments):
+            # Before any setting is read; and only a folder named right here counts, no installation's.
+            fresh_state(Path(named or Path(__file__).parent / "var" / "demo"), os.environ)
         if arguments[1:2] and arguments[1] in MAKES_KEYS:
             prepare(data_directory(os.environ), os.environ)
         setup()

@@ -30,14 +30,18 @@ def _options(farm: Farm) -> list[str]:
     return [word for name, value in given.items() for word in ("-o", f"{name}={value}")]
 
 
+def ssh_command(farm: Farm) -> list[str]:
+    """`ssh` as far as the login, to whose end the address comes."""
+    return ["ssh", "-F", "none", "-i", str(farm.key), "-p", str(farm.places[0].port), *_options(farm)]
+
+
 class XargsSsh:
     """`xargs -P` with one `ssh` for each target."""
 
     name = "xargs ssh"
 
     def __init__(self, farm: Farm, *, width: int) -> None:
-        ssh = ["ssh", "-F", "none", "-i", str(farm.key), "-p", str(farm.places[0].port), *_options(farm)]
-        self._command = ["xargs", "-P", str(width), "-I{}", *ssh, f"{farm.login}@{{}}"]
+        self._command = ["xargs", "-P", str(width), "-I{}", *ssh_command(farm), f"{farm.login}@{{}}"]
         self._addresses = "".join(f"{place.address}\n" for place in farm.places)
 
     def run(self, script: str) -> None:

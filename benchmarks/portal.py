@@ -54,6 +54,11 @@ class Portal:
             self._process.wait(30)
 
     @property
+    def token(self) -> str:
+        """For the API; there is one after `add`."""
+        return self._token
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

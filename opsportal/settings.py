@@ -65,6 +65,14 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "opsportal.urls"
 ASGI_APPLICATION = "opsportal.asgi.application"
+# Inside one process: what goes from process to process goes by the database. A socket that falls behind by
+# `capacity` messages reads the rest from the rows.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "CONFIG": {"capacity": 64, "group_expiry": 10 * 365 * 24 * 3600},  # a page may stay open for long
+    }
+}
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from opsportal.console import Console
@@ -36,18 +36,23 @@ class Supervisor:
         self.signals = 0
         self.last_look = 0.0
 
-    def run(self, address: str) -> None:
-        """Until a signal ends it; says `address` once the portal is ready."""
+    def run(self, address: str, *, on_end: Callable[[], object] = bool) -> None:
+        """Until a signal ends it; says `address` once the portal is ready, calls `on_end` before the end."""
         adopt_orphans()
         before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             self._watch(address)
+            on_end()
             self._end()
         finally:
             for child in self.children:
                 child.kill("the supervisor ends")
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def finish(self) -> None:
+        """End as after a first signal; from any thread."""
+        self.signals = max(self.signals, 1)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signals += 1

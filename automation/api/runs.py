@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -12,6 +13,7 @@ from rest_framework.response import Response
 
 from automation import decide
 from automation.api.authentication import principal, token_of
+from automation.api.event_stream import stream_answer, wants_stream
 from automation.api.idempotency import once
 from automation.api.pages import PAGE
 from automation.api.run_answers import (
@@ -83,7 +85,9 @@ class RunViews(ApiViewSet):
         return self.get_paginated_response([result_answer(row, attempts.get(row.pk)) for row in page])
 
     @action(detail=True, query_keys=FOLLOWING)
-    def events(self, request: Request, pk: str) -> Response:
+    def events(self, request: Request, pk: str) -> HttpResponseBase:
+        if wants_stream(request):
+            return stream_answer(request, self.get_object())
         return Response(events_answer(request, self.get_object()))
 
     @action(detail=True, query_keys=WHOSE_OUTPUT)

@@ -16,7 +16,6 @@ from automation.workers.recorder import Recorder
 from automation.workers.sequence import HARMLESS_SKIPS
 from automation.workers.settle import (
     LOOK,
-    NOT_RESTARTED,
     Verdict,
     awaits_restart,
     record_end,
@@ -45,11 +44,10 @@ class Corrections:
     def ended(self, run: JobRun, work: Work, end: End) -> None:
         """The target has told how the script ended."""
         work.recovering = True
-        awaited = awaits_restart(work, end)
-        if awaited and work.tried.intent_age < work.sequence.step(work.step_index).timeout:
+        if awaits_restart(work, end) and work.tried.intent_age < work.sequence.step(work.step_index).timeout:
             self.still_unknown(work, "target.restarting", "The script ended; the restart it is for may come.")
             return
-        verdict = NOT_RESTARTED if awaited else verdict_of(work, end)
+        verdict = verdict_of(work, end)
         if verdict.state == ResultState.UNKNOWN:
             self.still_unknown(work, verdict.code, verdict.message)
             return

@@ -14,7 +14,6 @@ from automation.workers import messages
 from automation.workers.endings import Endings
 from automation.workers.recorder import Recorder
 from automation.workers.settle import (
-    NOT_RESTARTED,
     Verdict,
     awaits_restart,
     record_end,
@@ -112,7 +111,7 @@ class Reports:
         if awaits_restart(work, end) and self._look_again(work):
             return
         record_end(work.tried, end)
-        verdict = NOT_RESTARTED if awaits_restart(work, end) else verdict_of(work, end)
+        verdict = verdict_of(work, end)
         if verdict.state == ResultState.UNKNOWN:
             work.tried.become_unknown()
             work.unknown = True

@@ -67,13 +67,18 @@ NOT_RESTARTED = Verdict(
 
 
 def verdict_of(work: Work, end: End) -> Verdict:
-    """Succeeded needs a framed record of exit status 0; a declared reboot counts as an end."""
+    """Succeeded needs a framed record of exit status 0; a declared reboot counts as an end.
+
+    To be asked once nothing more is awaited.
+    """
     step = work.sequence.step(work.step_index)
     by_signal = end.how == "ended" and (end.exit_code or 0) > SIGNALS_FROM
     if end.how == "rebooted" or (end.restarted and by_signal):
         if step.reboots:
             return Verdict(ResultState.SUCCEEDED)
         return Verdict(STATE_OF["rebooted"], CODE_OF["rebooted"], MESSAGE_OF["rebooted"])
+    if end.how == "ended" and awaits_restart(work, end):
+        return NOT_RESTARTED
     if work.recovering and (by_signal or end.how == "lost_guard") and _ends_with_its_login(work):
         return Verdict(ResultState.UNKNOWN, "target.logout", LOGOUT)
     if end.how == "ended":
@@ -95,12 +100,13 @@ def _ends_with_its_login(work: Work) -> bool:
 def awaits_restart(work: Work, end: End) -> bool:
     """Whether a step that reboots its target has done its part, and the target has yet to go and come back.
 
-    A script that asks for a restart ends well, or is ended by a signal, before the target goes down.
+    A script that asks for a restart ends well, or is ended by a signal, before the target goes down; and a
+    target that goes down may end the guard first.
     """
     if not work.sequence.step(work.step_index).reboots or work.tried.body != Attempt.Body.RUN:
         return False
     well = end.exit_code == 0 or (end.exit_code or 0) > SIGNALS_FROM
-    return end.how == "ended" and well and not end.restarted
+    return (end.how == "lost_guard" or (end.how == "ended" and well)) and not end.restarted
 
 
 def _exit_message(code: int | None) -> str:

@@ -8,6 +8,9 @@ from django.core.management.base import BaseCommand
 
 from opsportal.parent_death import end_with_parent
 from opsportal.start_checks import require_keys
+from opsportal.websocket_protocol import WebSocketProtocol
+
+LONGEST_QUESTION = 64 * 1024
 
 
 class Command(BaseCommand):
@@ -27,7 +30,9 @@ class Command(BaseCommand):
             host=host,
             port=port,
             lifespan="off",
-            ws="none",
+            ws=WebSocketProtocol,
+            ws_max_size=LONGEST_QUESTION,
+            ws_per_message_deflate=False,  # it would pack the same events once for each reader
             log_config=None,
             access_log=False,
             server_header=False,

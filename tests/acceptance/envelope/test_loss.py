@@ -179,6 +179,15 @@ def test_a_declared_reboot_succeeds_once_the_target_is_back_and_verified(
         assert len(portal.lines(name, "/var/tmp/effects")) == 1, command
 
 
+def test_a_declared_reboot_counts_too_when_the_guard_was_the_first_to_go(portal: Portal, host: str) -> None:
+    # As happens when the target, going down, ends the guard first.
+    script = "systemctl reboot --no-block; kill -KILL $PPID; sleep 60"
+    run = portal.run(REBOOT.replace("REBOOTS", "true").replace("$command", script))
+    result = portal.result(run, step="reboot")
+    assert (result.state, result.code, result.verified) == ("succeeded", "", True), result.message
+    assert len(portal.lines(host, "/var/tmp/effects")) == 1
+
+
 def test_a_declared_reboot_that_never_comes_is_a_failure(
     portal: Portal, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,143 @@
+"""Every page, for everybody: WCAG by axe in both themes, on a desk and on a phone; headings; a picture."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from django.urls import reverse
+from playwright.sync_api import Page
+
+from tests.acceptance.main_job.installation import Installation
+from tests.browser.accessibility import violations
+from tests.browser.stage import DESK, PHONE, Role, Shots, Stage, Theme
+from tests.browser.work import Desk, change_step, gated, read_step
+from tests.hosts.client import Hosts
+
+WORKFLOW = {
+    "name": "update-package",
+    "summary": "Update one package",
+    "parameters": {"package": {"type": "string", "label": "Package"}},
+    "targets": "group:web",
+    "steps": [change_step('echo "$package"', "update")],
+}
+BROKEN = 'echo "looking around"; echo "E: Could not get lock" >&2; [ "$(hostname)" != web2 ]'
+GATE = "/tmp/every-page"
+
+
+@dataclass(frozen=True)
+class Furniture:
+    """What there is to see."""
+
+    waiting: int
+    failed: int
+    running: int
+    proposal: int
+    target: int
+    untrusted: int
+
+
+@pytest.fixture(scope="module")
+def furniture(installation: Installation, web_servers: Hosts, desk: Desk) -> Iterator[Furniture]:
+    stranger = {**web_servers.inventory()["hosts"][0], "name": "stranger", "environment": "dev"}
+    for left_out in ("role", "groups"):
+        stranger.pop(left_out, None)
+    untrusted(installation, stranger)
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{installation.portal.port}/api/v1/",
+        headers={"Authorization": f"Bearer {installation.token('ada', 'person', 'admin')}"},
+    ) as client:
+        client.post("workflows/", json={"definition": WORKFLOW}).raise_for_status()
+        targets = {row["name"]: row["id"] for row in client.get("targets/").json()["results"]}
+        asked = client.post("proposals/", json={"request": "update nginx on web servers"})
+        asked.raise_for_status()
+    failed = desk.submit(read_step(BROKEN), read_step("uptime", "uptime"), targets="group:web")
+    desk.wait(failed.id)
+    running = desk.submit(read_step(gated(GATE, "before", "after")), targets="group:web")
+    waiting = desk.submit(change_step("systemctl restart nginx", become=True), targets="group:web")
+    yield Furniture(
+        waiting=waiting.id,
+        failed=failed.id,
+        running=running.id,
+        proposal=asked.json()["id"],
+        target=targets["web1"],
+        untrusted=targets["stranger"],
+    )
+    for name in web_servers.names:
+        web_servers.raw(name, "touch", GATE)
+
+
+def untrusted(installation: Installation, entry: dict[str, object]) -> None:
+    """Import a target whose key nobody has looked at."""
+    file = installation.data / "untrusted.json"
+    file.write_text(httpx.Response(200, json={"hosts": [entry]}).text)
+    installation.manage("import_inventory", str(file))
+
+
+PAGES: dict[str, tuple[Role | None, Callable[[Furniture], str]]] = {
+    "sign-in": (None, lambda _: reverse("sign-in")),
+    "not-found": ("viewer", lambda _: "/nothing-is-here/"),
+    "overview": ("operator", lambda _: reverse("overview")),
+    "overview-of-approver": ("approver", lambda _: reverse("overview")),
+    "proposal": ("operator", lambda there: reverse("proposal", args=[there.proposal])),
+    "runs": ("operator", lambda _: reverse("runs")),
+    "plan": ("approver", lambda there: reverse("run", args=[there.waiting])),
+    "plan-of-requester": ("operator", lambda there: reverse("run", args=[there.waiting])),
+    "run-failed": ("operator", lambda there: reverse("run", args=[there.failed])),
+    "run-running": ("operator", lambda there: reverse("run", args=[there.running])),
+    "targets": ("viewer", lambda _: reverse("targets")),
+    "target": ("operator", lambda there: reverse("target", args=[there.target])),
+    "target-untrusted": ("admin", lambda there: reverse("target", args=[there.untrusted])),
+    "workflows": ("viewer", lambda _: reverse("workflows")),
+    "workflow": ("operator", lambda _: reverse("workflow", args=[WORKFLOW["name"]])),
+    "workflow-run": ("operator", lambda _: reverse("workflow-run", args=[WORKFLOW["name"]])),
+}
+# The administration's pages are made by libraries: what those bring is listed, anything else fails.
+ADMIN_PAGES = ("auth_user", "automation_target", "automation_hostkey", "credentials_credential")
+KNOWN_IN_ADMIN: tuple[str, ...] = ()
+
+
+def headings(page: Page) -> list[int]:
+    """Levels of the visible headings in their order."""
+    found: list[int] = page.evaluate(
+        """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")]
+            .filter(heading => heading.checkVisibility()).map(heading => Number(heading.tagName[1]))"""
+    )
+    return found
+
+
+def too_wide(page: Page) -> int:
+    """By how many pixels the page must be scrolled sideways."""
+    pixels: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return pixels
+
+
+@pytest.mark.parametrize("width", [DESK, PHONE])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_everybody_can_use_the_page(
+    stage: Stage, furniture: Furniture, shot: Shots, name: str, theme: Theme, width: int
+) -> None:
+    role, address = PAGES[name]
+    page = stage.page(role, width, theme, forgives=("404",) if name == "not-found" else ())
+    page.goto(address(furniture), wait_until="load")
+    page.wait_for_timeout(300)  # what scripts add is looked at too
+    shot(page, name)
+    assert violations(page) == []
+    levels = headings(page)
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), levels
+    assert too_wide(page) <= 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("model", ["index", *ADMIN_PAGES])
+def test_administration_has_no_barrier_but_those_known(
+    stage: Stage, shot: Shots, furniture: Furniture, model: str, theme: Theme
+) -> None:
+    del furniture
+    page = stage.page("admin", theme=theme)
+    page.goto(reverse("admin:index" if model == "index" else f"admin:{model}_changelist"))
+    shot(page, f"admin-{model}")
+    assert [found for found in violations(page) if not found.startswith(KNOWN_IN_ADMIN)] == []
