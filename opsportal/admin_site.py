@@ -44,7 +44,9 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # the package has
         return redirect_to_login(wanted, resolve_url(settings.LOGIN_URL))
 
     def admin_view(
-        self, view: Callable[..., HttpResponse], cacheable: bool = False  # noqa: FBT001, FBT002  Django's
+        self,
+        view: Callable[..., HttpResponse],
+        cacheable: bool = False,  # noqa: FBT001, FBT002  Django's
     ) -> Callable[..., HttpResponse]:
         inner = super().admin_view(view, cacheable)
 

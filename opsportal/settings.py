@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from opsportal.data_directory import data_directory, read_env_file, read_keys
@@ -162,6 +163,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+
 # --- Administration pages --------------------------------------------------------------------------------
 def admin_section(title: str, *entries: tuple[str, str, str]) -> dict[str, Any]:
     """A part of the sidebar: the entries' titles, symbols and lists."""
@@ -181,6 +183,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "terminal",
     "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/icon.svg")}
+    ],
+    "STYLES": [lambda request: static("css/admin.css")],
     "SIDEBAR": {
         "navigation": [
             admin_section(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, TypeVar, cast
 
 from django import forms
 from django.db.models import Model
@@ -12,11 +13,18 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.decorators import display as unfold_display
 
 from automation.models.access import may
 
 SHOWN = 50
 NOTHING = "–"
+Shown = TypeVar("Shown", bound=Callable[..., Any])
+
+
+def display(**options: Any) -> Callable[[Shown], Shown]:
+    """The theme's decorator of what a list or a page shows, with its types."""
+    return cast(Callable[[Shown], Shown], unfold_display(**options))
 
 
 class PortalModelAdmin(ModelAdmin):  # type: ignore[misc]  # the package has no types
@@ -44,7 +52,11 @@ class PortalModelAdmin(ModelAdmin):  # type: ignore[misc]  # the package has no 
         return may(request.user, "admin")
 
     def save_model(
-        self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool  # noqa: FBT001  Django's
+        self,
+        request: HttpRequest,
+        obj: Any,
+        form: forms.ModelForm[Any],
+        change: bool,  # noqa: FBT001  Django's
     ) -> None:
         if not change:
             obj.save()
@@ -80,6 +92,18 @@ def links(rows: Iterable[Model], total: int) -> SafeString | str:
         return NOTHING
     more = f" and {total - len(shown)} more" if total > len(shown) else ""
     return format_html("{}{}", format_html_join(", ", "{}", ((link(row),) for row in shown)), more)
+
+
+def unbroken(text: str) -> SafeString:
+    """A long word, such as a hash, that may be broken anywhere on a narrow screen."""
+    return format_html('<span class="wrap-anywhere font-mono">{}</span>', text)
+
+
+def moment(value: datetime | None) -> SafeString | str:
+    """A time in one line."""
+    if value is None:
+        return NOTHING
+    return format_html('<span class="whitespace-nowrap">{}</span>', value.strftime("%Y-%m-%d %H:%M UTC"))
 
 
 def preformatted(text: str) -> SafeString:

@@ -11,11 +11,10 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from automation.addresses import check_username
-from automation.admin.base import SHOWN, PortalModelAdmin, links
+from automation.admin.base import SHOWN, PortalModelAdmin, display, links
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets, check_secrets
 from credentials.sealed import DecryptionError
@@ -116,7 +115,15 @@ class CredentialAdmin(PortalModelAdmin):
     list_display = ("name", "kind", "username", "enabled", "target_count", "key_fingerprint", "last_used_at")
     list_filter = ("kind", "enabled")
     search_fields = ("name", "username")
-    readonly_fields = ("used_by", "last_used_at", "version", "key_type", "key_fingerprint", "created_at", "updated_at")
+    readonly_fields = (
+        "used_by",
+        "last_used_at",
+        "version",
+        "key_type",
+        "key_fingerprint",
+        "created_at",
+        "updated_at",
+    )
     fieldsets = (
         (None, {"fields": (("name", "enabled"), ("kind", "username"))}),
         (

@@ -8,10 +8,19 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from unfold.decorators import display
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from automation.admin.base import SHOWN, PortalModelAdmin, ReadOnlyModelAdmin, links
+from automation.admin.base import (
+    SHOWN,
+    PortalModelAdmin,
+    ReadOnlyModelAdmin,
+    display,
+    links,
+    moment,
+    unbroken,
+)
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
 from automation.models import Group, HostKey, Target
@@ -34,7 +43,7 @@ class TagsField(forms.CharField):
         return tags
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return sorted(initial or []) != self.to_python(data)
+        return bool(sorted(initial or []) != self.to_python(data))
 
 
 class VariablesForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when it runs
@@ -59,14 +68,26 @@ class TargetForm(VariablesForm):
 @admin.register(Target)
 class TargetAdmin(PortalModelAdmin):
     form = TargetForm
-    list_display = ("name", "address", "port", "platform", "environment", "in_groups", "credential", "enabled")
+    list_display = (
+        "name",
+        "address",
+        "port",
+        "platform",
+        "environment",
+        "in_groups",
+        "credential",
+        "enabled",
+    )
     list_filter = ("platform", "environment", "enabled", "groups")
     list_select_related = ("credential",)
     search_fields = ("name", "address")
     autocomplete_fields = ("groups",)
     readonly_fields = ("known_keys",)
     fieldsets = (
-        (None, {"fields": (("name", "enabled"), ("address", "port"), ("platform", "transport"), "credential")}),
+        (
+            None,
+            {"fields": (("name", "enabled"), ("address", "port"), ("platform", "transport"), "credential")},
+        ),
         ("Where it belongs", {"fields": ("groups", "tags", ("environment", "zone"), "variables")}),
         ("Identity", {"fields": ("known_keys",)}),
     )
@@ -83,7 +104,8 @@ class TargetAdmin(PortalModelAdmin):
     def known_keys(self, target: Target) -> str:
         if target.pk is None:
             return "A first test of the target shows its key."
-        return "; ".join(f"{key} ({key.state})" for key in target.host_keys.all()) or "none yet"
+        keys = ((key.state, key.key_type, unbroken(key.fingerprint)) for key in target.host_keys.all())
+        return format_html_join(mark_safe("<br>"), "{}: {} {}", keys) or "none yet"
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A target that a run works on cannot be deleted; its host keys go with it."""
@@ -122,12 +144,12 @@ class GroupAdmin(PortalModelAdmin):
 class HostKeyAdmin(ReadOnlyModelAdmin):
     """A person compares the fingerprint with the machine's own, and then vouches for it."""
 
-    list_display = ("target", "shown_state", "key_type", "shown_fingerprint", "seen_at", "decided_by", "decided_at")
+    list_display = ("target", "shown_state", "key_type", "shown_fingerprint", "seen", "decided_by", "decided")
     list_filter = ("state", "key_type")
     list_select_related = ("target", "decided_by")
     search_fields = ("target__name",)
     actions = ("trust", "revoke")
-    fields = ("target", "shown_state", "key_type", "shown_fingerprint", "seen_at", "decided_by", "decided_at")
+    fields = ("target", "shown_state", "key_type", "shown_fingerprint", "seen", "decided_by", "decided")
     readonly_fields = fields
 
     @display(description="state", ordering="state", label=KEY_COLOURS)
@@ -136,7 +158,15 @@ class HostKeyAdmin(ReadOnlyModelAdmin):
 
     @display(description="fingerprint")
     def shown_fingerprint(self, key: HostKey) -> str:
-        return key.fingerprint
+        return unbroken(key.fingerprint)
+
+    @display(description="seen", ordering="seen_at")
+    def seen(self, key: HostKey) -> str:
+        return moment(key.seen_at)
+
+    @display(description="decided", ordering="decided_at")
+    def decided(self, key: HostKey) -> str:
+        return moment(key.decided_at)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

@@ -12,19 +12,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from automation.admin.base import PortalModelAdmin
+from automation.admin.base import PortalModelAdmin, display
 from automation.roles import ROLES
 
 ROLE_HELP = (
-    "viewer: looks. operator: looks, submits and steers runs. approver: looks, decides on runs. admin: everything."
+    "viewer: looks. operator: looks, submits and steers runs. "
+    "approver: looks, decides on runs. admin: everything."
 )
 
 
-class RolesField(forms.ModelMultipleChoiceField):
+class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic when it runs
     widget = UnfoldAdminCheckboxSelectMultipleWidget
 
     def __init__(self) -> None:
@@ -57,7 +57,9 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when
             if not given.get("is_active"):
                 self.add_error("is_active", "You cannot lock yourself out; another administrator can.")
             if not any(role.name == "admin" for role in given.get("groups", ())):
-                self.add_error("groups", "You cannot take the role admin from yourself; another administrator can.")
+                self.add_error(
+                    "groups", "You cannot take the role admin from yourself; another administrator can."
+                )
         return given
 
 
@@ -86,8 +88,8 @@ class PersonAdmin(PortalModelAdmin, UserAdmin):  # type: ignore[type-arg]
         rows: QuerySet[User] = super().get_queryset(request)
         return rows.prefetch_related("groups")
 
-    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, **kwargs)
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        form: Any = super().get_form(request, obj, **kwargs)
         form.asking = request.user
         return form
 

@@ -6,9 +6,8 @@ from django.contrib import admin
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
-from unfold.decorators import display
 
-from automation.admin.base import ReadOnlyModelAdmin, preformatted
+from automation.admin.base import ReadOnlyModelAdmin, display, preformatted, unbroken
 from automation.models import JobRun, Participant, Workflow, WorkflowVersion
 from automation.models.access import may
 
@@ -112,7 +111,7 @@ class JobRunAdmin(ReadOnlyModelAdmin):
         "workflow_name",
         "shown_status",
         "tier",
-        "plan_hash",
+        "shown_hash",
         "approvals_required",
         "policy_version",
         "submitted_by",
@@ -126,6 +125,10 @@ class JobRunAdmin(ReadOnlyModelAdmin):
         "started_at",
         "finished_at",
     )
+
+    @display(description="plan hash")
+    def shown_hash(self, run: JobRun) -> str:
+        return unbroken(run.plan_hash)
 
     @display(description="status", ordering="status", label=RUN_COLOURS)
     def shown_status(self, run: JobRun) -> str:

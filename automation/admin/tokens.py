@@ -12,14 +12,14 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
 )
 
-from automation.admin.base import ReadOnlyModelAdmin
+from automation.admin.base import ReadOnlyModelAdmin, display
 from automation.models import ApiToken
 from automation.models.access import TOKEN_DAYS, may, scopes_of
 from automation.roles import SCOPES
@@ -36,14 +36,22 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when 
         help_text="Never more than the owner's roles allow.",
     )
     days = forms.IntegerField(
-        min_value=1, max_value=365, initial=TOKEN_DAYS, widget=UnfoldAdminIntegerFieldWidget, label="Valid for days"
+        min_value=1,
+        max_value=365,
+        initial=TOKEN_DAYS,
+        widget=UnfoldAdminIntegerFieldWidget,
+        label="Valid for days",
     )
     maker: User  # set by the page: who is asking
 
     class Meta:
         model = ApiToken
         fields = ("name", "user", "kind", "scopes")
-        widgets = {"kind": UnfoldAdminSelectWidget}  # noqa: RUF012  (Django declares it so)
+        widgets = {  # noqa: RUF012  (Django declares it so)
+            "name": UnfoldAdminTextInputWidget,
+            "user": UnfoldAdminSelectWidget,
+            "kind": UnfoldAdminSelectWidget,
+        }
         help_texts = {  # noqa: RUF012
             "kind": "A token of kind service or ai can never approve. One of kind person is its maker's own."
         }
@@ -57,7 +65,9 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when 
             # It could decide on runs in the name of somebody who never saw it.
             self.add_error("user", "A token of kind person is made by that person alone, for oneself.")
         if kind != ApiToken.Kind.PERSON and {"runs:approve", "admin"} & scopes:
-            self.add_error("scopes", f"A token of kind {kind} can never approve: leave out runs:approve and admin.")
+            self.add_error(
+                "scopes", f"A token of kind {kind} can never approve: leave out runs:approve and admin."
+            )
         if beyond := sorted(scopes - scopes_of(user)):
             self.add_error("scopes", f"No role of {user} gives {', '.join(beyond)}.")
         return given
@@ -98,7 +108,17 @@ class ApiTokenAdmin(ReadOnlyModelAdmin):
         obj.__dict__.update(token.__dict__)
         obj.shown_once = text
 
-    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
+    ) -> HttpResponse:
+        # The text is shown once, on the page that follows: there is no other way to go on.
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return response
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
         """The text in this one answer: a message would keep it in a cookie or the session."""
         context = self.admin_site.each_context(request) | {
             "title": "New token",

@@ -72,7 +72,7 @@ class Preview:
 
 
 class RunForm:
-    """`data` is what was sent; None shows the defaults. Errors stand at their fields, the rest in `errors`."""
+    """`data` is what was sent, None for the defaults. Errors stand at their fields, the rest in `errors`."""
 
     def __init__(self, version: WorkflowVersion, workflow: Workflow, data: QueryDict | None = None) -> None:
         self.version = version
@@ -165,7 +165,9 @@ def preview_of(workflow: Workflow, text: str, user: User) -> Preview:
 
 
 def _warnings(workflow: Workflow, chosen: list[Target]) -> list[str]:
-    lacking = {missing.platform for missing in missing_bodies(workflow, {target.platform for target in chosen})}
+    lacking = {
+        missing.platform for missing in missing_bodies(workflow, {target.platform for target in chosen})
+    }
     found = (
         ("without a trusted host key, so work there ends blocked", lambda each: not each.trusted_keys()),
         ("without a credential, so work there ends blocked", lambda each: each.credential is None),

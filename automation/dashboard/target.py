@@ -97,7 +97,9 @@ def host_key_trust(request: HttpRequest, pk: int) -> HttpResponse:
     """A person who compared the fingerprint vouches for the key."""
     key = _decidable(request, pk)
     if request.POST.get("compared") != "yes":
-        messages.error(request, "Compare the fingerprint with the one on the machine, tick that you did, then trust it.")
+        messages.error(
+            request, "Compare the fingerprint with the one on the machine, tick that you did, then trust it."
+        )
     else:
         key.trust(by=request.user)
         messages.success(request, f"Trusted {key.fingerprint}. Work on {key.target.name} can start.")
@@ -109,7 +111,9 @@ def host_key_trust(request: HttpRequest, pk: int) -> HttpResponse:
 def host_key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     key = _decidable(request, pk)
     key.revoke(by=request.user)
-    messages.success(request, f"Revoked {key.fingerprint}. {key.target.name} cannot prove itself by it any more.")
+    messages.success(
+        request, f"Revoked {key.fingerprint}. {key.target.name} cannot prove itself by it any more."
+    )
     return redirect("target", pk=key.target_id)
 
 
@@ -143,7 +147,9 @@ def _tested(request: HttpRequest, found: Target) -> dict[str, Any]:
 def _replaced_by(key: HostKey, keys: list[HostKey]) -> HostKey | None:
     """The trusted key in whose place this one was shown: of its type, else any."""
     trusted = [other for other in keys if other.state == HostKey.State.TRUSTED and other.pk != key.pk]
-    return next((other for other in trusted if other.key_type == key.key_type), trusted[0] if trusted else None)
+    return next(
+        (other for other in trusted if other.key_type == key.key_type), trusted[0] if trusted else None
+    )
 
 
 def _phases(test: TargetTest) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from automation.dashboard.rights import require
 from automation.definitions.errors import QueryError
 from automation.definitions.query import parse
 from automation.models import HostKey, Target, TargetTest
+from automation.models.inventory import HostKeyQuerySet
 from automation.plan import matching
 
 PAGE_SIZE = 50
@@ -62,10 +63,14 @@ def targets(request: HttpRequest) -> HttpResponse:
         "keys": keys if keys in HostKey.State.values else "",
         "examples": EXAMPLES,
         "alarms": host_keys.filter(state=HostKey.State.CHANGED).select_related("target")[:ALARMS_SHOWN],
-        "changed_count": host_keys.filter(state=HostKey.State.CHANGED).count(),
+        "changed_count": _targets_with(host_keys, HostKey.State.CHANGED),
         "pending_count": host_keys.filter(state=HostKey.State.PENDING).count(),
     }
     return render(request, "automation/targets.html", context)
+
+
+def _targets_with(host_keys: HostKeyQuerySet, state: str) -> int:
+    return host_keys.filter(state=state).values("target").distinct().order_by().count()
 
 
 def _rows(page: Page[Target]) -> list[TargetRow]:

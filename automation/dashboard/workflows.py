@@ -44,7 +44,11 @@ def workflows(request: HttpRequest) -> HttpResponse:
         published_at=Subquery(newest.values("created_at")[:1]),
     )
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {"page": page, "rows": _rows(page, request), "why_not_run": why_not(request.user, "runs:submit")}
+    context = {
+        "page": page,
+        "rows": _rows(page, request),
+        "why_not_run": why_not(request.user, "runs:submit"),
+    }
     return render(request, "automation/workflows.html", context)
 
 
@@ -69,7 +73,9 @@ def _tier(definition: dict[str, Any]) -> str:
 
 def _last_runs(names: list[str], request: HttpRequest) -> dict[str, JobRun]:
     runs = JobRun.objects.visible_to(request.user)
-    newest = runs.filter(workflow_name__in=names).order_by().values("workflow_name").annotate(pk_max=Max("pk"))
+    newest = (
+        runs.filter(workflow_name__in=names).order_by().values("workflow_name").annotate(pk_max=Max("pk"))
+    )
     return {run.workflow_name: run for run in runs.filter(pk__in=newest.values("pk_max"))}
 
 

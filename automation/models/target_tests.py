@@ -67,7 +67,9 @@ class TargetTest(models.Model):
     cause = models.TextField(blank=True)
     next_step = models.TextField(blank=True)
     phases = models.JSONField(default=list)
-    host_key = models.CharField(max_length=100, blank=True, help_text="Fingerprint of the key that was shown.")
+    host_key = models.CharField(
+        max_length=100, blank=True, help_text="Fingerprint of the key that was shown."
+    )
     seconds = models.FloatField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)

@@ -24,7 +24,7 @@ class Logins:
         self._known: dict[tuple[int, int, str], Login] = {}
 
     def of(self, credential: Credential, username: str) -> Login:
-        """The login as `username` with the secrets that this row was loaded with; the use is noted on the row.
+        """The login as `username` with the secrets this row was loaded with; the row notes its use.
 
         Raises DecryptionError, KeysUnusable.
         """

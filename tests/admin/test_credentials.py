@@ -14,12 +14,19 @@ from tests.admin.conftest import PASSWORD, SUDO
 
 
 def post(admin: Client, credential: Credential, **changes: Any) -> Any:
-    form = {"name": credential.name, "kind": credential.kind, "username": credential.username, "enabled": "on"}
+    form = {
+        "name": credential.name,
+        "kind": credential.kind,
+        "username": credential.username,
+        "enabled": "on",
+    }
     return admin.post(reverse("admin:credentials_credential_change", args=[credential.pk]), form | changes)
 
 
 def stored(credential: Credential) -> dict[str, str]:
-    return {name: secret.reveal() for name, secret in Credential.objects.get(pk=credential.pk).secrets().items()}
+    return {
+        name: secret.reveal() for name, secret in Credential.objects.get(pk=credential.pk).secrets().items()
+    }
 
 
 def test_blank_keeps_what_is_stored(admin: Client, credential: Credential) -> None:
@@ -47,7 +54,12 @@ def test_what_makes_a_credential_usable_cannot_be_removed(admin: Client, credent
 
 
 def test_a_refused_form_shows_nothing_of_what_was_typed(admin: Client, credential: Credential) -> None:
-    typed = {"password": "typed-1\x07", "private_key": "typed-2", "become_password": "typed-3", "kind": "private_key"}
+    typed = {
+        "password": "typed-1\x07",
+        "private_key": "typed-2",
+        "become_password": "typed-3",
+        "kind": "private_key",
+    }
     answer = post(admin, credential, **typed)
     assert answer.status_code == 200
     body = answer.content.decode()
@@ -61,12 +73,20 @@ def test_the_page_says_which_secrets_are_set(admin: Client, credential: Credenti
 
 
 def test_a_new_credential_is_stored_with_its_secret(admin: Client) -> None:
-    form = {"name": "fresh", "kind": "password", "username": "root", "enabled": "on", "password": "Brand-new-1"}
+    form = {
+        "name": "fresh",
+        "kind": "password",
+        "username": "root",
+        "enabled": "on",
+        "password": "Brand-new-1",
+    }
     assert admin.post(reverse("admin:credentials_credential_add"), form).status_code == 302
     assert stored(Credential.objects.get(name="fresh")) == {"password": "Brand-new-1"}
 
 
-def test_the_page_names_the_targets_that_use_it(admin: Client, target: Target, credential: Credential) -> None:
+def test_the_page_names_the_targets_that_use_it(
+    admin: Client, target: Target, credential: Credential
+) -> None:
     body = admin.get(reverse("admin:credentials_credential_change", args=[credential.pk])).content.decode()
     assert reverse("admin:automation_target_change", args=[target.pk]) in body
 

@@ -37,7 +37,7 @@ def rows(credential: Credential, host_key: HostKey, run: JobRun, token: Token) -
 
 
 def addresses(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    for model, page in django_admin.site._registry.items():
+    for model in django_admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         first = model._default_manager.first()
         assert first is not None, f"there is no {model._meta.label} to look at"
@@ -53,7 +53,15 @@ def stored_secrets(token: Token) -> list[str]:
     hashes = [user.password for user in User.objects.all()]
     assert sealed
     assert hashes
-    return [PASSWORD, SUDO, token[1], token[0].digest, *sealed, *hashes, *(text.split("$")[-1] for text in hashes)]
+    return [
+        PASSWORD,
+        SUDO,
+        token[1],
+        token[0].digest,
+        *sealed,
+        *hashes,
+        *(text.split("$")[-1] for text in hashes),
+    ]
 
 
 def test_exactly_these_models_have_pages() -> None:
@@ -86,7 +94,9 @@ def test_every_page_opens_or_is_refused_and_none_shows_a_secret(admin: Client, t
     ],
 )
 @pytest.mark.usefixtures("rows")
-def test_rows_are_made_and_deleted_only_where_that_is_meant(admin: Client, model: str, kinds: set[str]) -> None:
+def test_rows_are_made_and_deleted_only_where_that_is_meant(
+    admin: Client, model: str, kinds: set[str]
+) -> None:
     found = {
         kind
         for kind, address in addresses(("add", "delete"))

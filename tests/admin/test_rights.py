@@ -16,7 +16,10 @@ from tests.api.conftest import OTHER_HOST_KEY
 
 
 def everything_of(run: JobRun) -> list[Any]:
-    models = (JobRun.objects.filter(pk=run.pk), *(m.objects.filter(run=run) for m in (Participant, StepResult, Event)))
+    models = (
+        JobRun.objects.filter(pk=run.pk),
+        *(m.objects.filter(run=run) for m in (Participant, StepResult, Event)),
+    )
     return list(itertools.chain.from_iterable(rows.order_by("pk").values() for rows in models))
 
 
@@ -74,7 +77,10 @@ def test_a_key_can_be_revoked(admin: Client, host_key: HostKey) -> None:
 
 
 def test_looking_at_a_key_does_not_trust_it(admin: Client, host_key: HostKey) -> None:
-    admin.get(reverse("admin:automation_hostkey_changelist"), {"action": "trust", "_selected_action": host_key.pk})
+    admin.get(
+        reverse("admin:automation_hostkey_changelist"),
+        {"action": "trust", "_selected_action": str(host_key.pk)},
+    )
     admin.get(reverse("admin:automation_hostkey_change", args=[host_key.pk]))
     host_key.refresh_from_db()
     assert host_key.state == "pending"

@@ -22,6 +22,8 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 TABLE: dict[str, dict[str, str]] = {
     "targets/": {"GET": "inventory:read", "POST": "inventory:write"},
     "targets/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
+    "targets/<pk>/test/": {"POST": "runs:submit"},
+    "targets/<pk>/tests/": {"GET": "inventory:read"},
     "groups/": {"GET": "inventory:read", "POST": "inventory:write"},
     "groups/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
     "credentials/": {"GET": "inventory:read", "POST": "credentials:write"},

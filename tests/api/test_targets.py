@@ -152,3 +152,15 @@ def test_groups_are_made_and_count_their_targets(admin: APIClient, web: list[Tar
     assert made.json()["targets"] == 0
     rows = admin.get("/api/v1/groups/").json()["results"]
     assert [(group["name"], group["targets"]) for group in rows] == [("db", 0), ("web", 3)]
+
+
+def test_a_test_is_asked_for_and_its_result_told(clients: dict[str, APIClient], web: list[Target]) -> None:
+    here = f"{URL}{web[0].pk}/"
+    asked = clients["operator"].post(f"{here}test/")
+    assert (asked.status_code, asked.json()["state"]) == (202, "waiting")
+    again = clients["operator"].post(f"{here}test/").json()
+    assert again["id"] == asked.json()["id"]
+    web[0].tests.get().refuse("connect.refused", "Nothing listens there.", "Check the port.")
+    [told] = clients["viewer"].get(f"{here}tests/").json()["results"]
+    assert (told["state"], told["success"], told["code"]) == ("done", False, "connect.refused")
+    assert (told["next_step"], told["asked_by"]) == ("Check the port.", "operator-person")

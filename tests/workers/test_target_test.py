@@ -23,7 +23,14 @@ def test_a_target_that_works_passes_every_phase(spine: Spine) -> None:
     [target] = spine.add_targets("web1")
     test = result_of(spine, target)
     assert (test.state, test.success, test.code) == ("done", True, "ok")
-    assert [phase["name"] for phase in test.phases] == ["resolve", "tcp", "banner", "identity", "login", "shell"]
+    assert [phase["name"] for phase in test.phases] == [
+        "resolve",
+        "tcp",
+        "banner",
+        "identity",
+        "login",
+        "shell",
+    ]
     assert {phase["code"] for phase in test.phases} == {"ok"}
     assert Credential.objects.get(name="login").last_used_at is not None
 
