@@ -152,13 +152,19 @@ ops_record_end() {
     [ -e "$ops_dir/session" ] && ops_how=ended || ops_how=lost_guard
     wait "$ops_out_pump"
     [ -n "$ops_released" ] || wait "$ops_err_pump"
-    mv "$ops_dir/running" "$ops_dir/exit.$ops_code.$ops_how" && return 0
+    # More than once, because a target that goes down signals everything, and may end mv before it moved.
+    while [ -e "$ops_dir/running" ]; do
+        mv "$ops_dir/running" "$ops_dir/exit.$ops_code.$ops_how" && return 0
+        ops_nap 0.1
+    done
     # Somebody is stopping it: the end is true only when the watcher has seen that nothing is left.
     kill -USR1 "$ops_watcher"
     # Looked at, not waited for: after its signal to us, a second `wait` never returns in some shells.
     while ops_stat "$ops_watcher" && [ "$ops_state" != Z ]; do ops_nap 0.05; done
     for ops_line in "$ops_dir"/stopping.*; do
-        mv "$ops_line" "$ops_dir/exit.$ops_code.${ops_line##*/stopping.}"
+        until [ ! -e "$ops_line" ] || mv "$ops_line" "$ops_dir/exit.$ops_code.${ops_line##*/stopping.}"; do
+            ops_nap 0.1
+        done
     done
 }
 
