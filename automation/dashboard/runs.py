@@ -61,7 +61,7 @@ def _with_words(found: JobRunQuerySet, words: str) -> JobRunQuerySet:
             | Q(reason__icontains=word)
             | Q(source__prompt__icontains=word)
             | Q(submitted_by__username__icontains=word)
-            | Exists(RunTarget.objects.filter(run=OuterRef("pk"), name__icontains=word))
+            | Q(Exists(RunTarget.objects.filter(run=OuterRef("pk"), name__icontains=word)))
         )
         number = word.removeprefix("#")
         if number.isdecimal() and len(number) < 19:

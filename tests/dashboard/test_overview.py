@@ -10,7 +10,7 @@ from automation import decide
 from automation.models import JobRun
 from tests.dashboard.people import brought_to, browser_of, person, run_of, targets
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.dashboard.urls")]
+pytestmark = pytest.mark.django_db
 
 
 def section(page: str, heading: str) -> str:

@@ -11,7 +11,7 @@ from aiworkflows.templatetags.proposals import EXAMPLES
 from automation.models import JobRun
 from tests.dashboard.people import browser_of, person, targets
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.dashboard.urls")]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from automation.models import JobRun
 from tests.dashboard.people import brought_to, browser_of, person, run_of, targets
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.dashboard.urls")]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
