@@ -4,6 +4,7 @@ import { LogView } from "./run_log.js";
 import { Output } from "./run_output.js";
 
 const STREAMS = ["stdout", "stderr"];
+const CLOCK = { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 1 };
 
 export class Panel {
   constructor(root, { matrix, connection, head, addresses }) {
@@ -82,6 +83,7 @@ export class Panel {
     if (!this.streamChosen && this.shown.lines.count === 0 && output.lines.count > 0) this._switchTo(output.place.stream);
     if (output === this.shown) {
       this.view.grew();
+      if (output.isCatchingUp) this.view.notNew();
       this._empty();
       if (this._wanted && this.view.pointAt(...this._wanted)) this._wanted = null;
     }
@@ -225,6 +227,6 @@ export class Panel {
     }
     const found = this._times[low];
     if (!found || found[0] > offset || found[1] <= offset) return "";
-    return new Date(found[2]).toLocaleTimeString([], { hour12: false, fractionalSecondDigits: 1 });
+    return new Date(found[2]).toLocaleTimeString([], CLOCK);
   }
 }
