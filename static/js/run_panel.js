@@ -31,6 +31,8 @@ export class Panel {
     this.streamChosen = Boolean(stream);
     this.place = { target, step, body: body ?? "run", stream: stream ?? "stdout" };
     this._wanted = lines;
+    // Somebody who came to a line of stdout stays there.
+    this._preferred = lines !== null;
     this._outputs.forEach((output) => output.close());
     this._connection.watch(null);
     this._outputs = STREAMS.map(
@@ -81,6 +83,7 @@ export class Panel {
   _grew(output) {
     if (!this._outputs.includes(output)) return;
     if (!this.streamChosen && this.shown.lines.count === 0 && output.lines.count > 0) this._switchTo(output.place.stream);
+    this.preferErrors();
     if (output === this.shown) {
       this.view.grew();
       if (output.isCatchingUp) this.view.notNew();
@@ -97,8 +100,11 @@ export class Panel {
 
   /** A step that went wrong mostly says why on stderr. */
   preferErrors() {
+    const cell = this._matrix.cell(this.place.target, this.place.step);
     const errors = this._outputs[1];
-    if (!this.streamChosen && errors.lines.count > 0 && this.place.stream === "stdout") this._switchTo("stderr");
+    if (this.streamChosen || this._preferred || !this._matrix.isBad(cell) || errors.lines.count === 0) return;
+    this._preferred = true;
+    if (this.place.stream === "stdout") this._switchTo("stderr");
   }
 
   _showStream() {
