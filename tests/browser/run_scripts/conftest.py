@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 SCRIPTS = Path(settings.BASE_DIR) / "static/js"
 HERE = "http://scripts.test"
-ARGUMENTS = [
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-
-
-@pytest.fixture(scope="module")
-def script_browser() -> Iterator[Browser]:
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium refuses to have one as root
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*ARGUMENTS, *sandbox])
-        yield browser
-        browser.close()
 
 
 def serve(route: Route) -> None:
@@ -43,8 +27,8 @@ def serve(route: Route) -> None:
 
 
 @pytest.fixture
-def scripts(script_browser: Browser) -> Iterator[Page]:
-    page = script_browser.new_page()
+def scripts(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
     page.route("**/*", serve)
     page.goto(f"{HERE}/")
     yield page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.run_page.conftest import run
+from tests.browser.run_scripts.conftest import run
 
 FEED = """
   const lines = new Lines();

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page, WebSocketRoute
 
-from tests.browser.run_page.conftest import HERE, run
+from tests.browser.run_scripts.conftest import HERE, run
 
 FOLLOW = """
   const taken = [], states = [];
