@@ -32,9 +32,7 @@ def run_start(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def run_approve(request: HttpRequest, pk: int) -> HttpResponse:
     plan_hash = _plan_hash(request)
-    return _done(
-        request, pk, lambda by, why: decide.approve(pk, by=by, plan_hash=plan_hash, reason=why)
-    )
+    return _done(request, pk, lambda by, why: decide.approve(pk, by=by, plan_hash=plan_hash, reason=why))
 
 
 @login_required

@@ -54,7 +54,9 @@ def plan_page(
         "page": rows,
         "steps": _steps(header, run.blast_radius.get("by_platform", {})),
         "parameters": _parameters(header),
-        "rollout": rollout_words(header["rollout"], run.total, changes=run.tier != "read" and not run.dry_run),
+        "rollout": rollout_words(
+            header["rollout"], run.total, changes=run.tier != "read" and not run.dry_run
+        ),
         "production": _production(run),
         "refused": refused,
         "typed_reason": reason,
@@ -80,7 +82,9 @@ def standing(request: HttpRequest, run: JobRun) -> dict[str, Any]:
         "may_start": run.status == RunStatus.HELD and asked and may(user, "runs:submit"),
         "why_not_start": _why_not_start(run, asked=asked, submits=may(user, "runs:submit")),
         "may_cancel": not run.is_final and may(user, "runs:control"),
-        "why_not_cancel": "" if may(user, "runs:control") else "Cancelling needs the role operator or approver.",
+        "why_not_cancel": ""
+        if may(user, "runs:control")
+        else "Cancelling needs the role operator or approver.",
     }
 
 
@@ -137,7 +141,9 @@ def rollout_words(rollout: dict[str, Any], total: int, *, changes: bool) -> list
         then = "Then" if rollout["canary"] else "Runs"
         sizes = ", ".join(str(size) for size in batches[:12]) + (" …" if len(batches) > 12 else "")
         several = f"in {len(batches)} batches of {sizes} targets" if len(batches) > 1 else "in one batch"
-        words.append(f"{then} {_targets(sum(batches))} {several}, at most {rollout['max_parallel']} at a time.")
+        words.append(
+            f"{then} {_targets(sum(batches))} {several}, at most {rollout['max_parallel']} at a time."
+        )
     if rollout["bake"]:
         words.append(f"After each batch it waits {lasting(rollout['bake'])} before the next.")
     if not changes:

@@ -12,12 +12,19 @@ from automation.definitions.query import Query, Term, parse
 from automation.models import RunTarget
 from automation.models.inventory import fingerprint
 
-WORDS = {"name": "name", "group": "in group", "os": "platform", "env": "environment", "tag": "tag", "zone": "zone"}
+WORDS = {
+    "name": "name",
+    "group": "in group",
+    "os": "platform",
+    "env": "environment",
+    "tag": "tag",
+    "zone": "zone",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenCandidate:
-    """A leaf as a target query sees it: the very values the query was asked about when the plan was frozen."""
+    """A leaf as a target query sees it: what the query was asked about when the plan was frozen."""
 
     name: str
     groups: tuple[str, ...]
@@ -43,7 +50,7 @@ class FrozenCandidate:
 
 
 def reasons(query: Query, leaf: dict[str, Any]) -> list[str]:
-    """In words, how each term of the query holds for this leaf; what let it in stands before what spared it."""
+    """In words, how each term of the query holds for this leaf; what let it in stands first."""
     candidate = FrozenCandidate.of(leaf)
     terms = sorted(query.terms, key=lambda term: term.negated)
     return [_reason(term, candidate) for term in terms]

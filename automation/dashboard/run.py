@@ -81,7 +81,8 @@ def _live_page(request: HttpRequest, pk: int) -> HttpResponse:
     taken = snapshot(pk)
     found, header = taken.run, _header(taken.run)
     rows = rows_of(taken)
-    shown = _shown(request, taken, rows)
+    shown = _shown(request, rows)
+    body = _body(request, taken, shown) if shown else str(Attempt.Body.RUN)
     steps = header["workflow"]["steps"]
     batches = len(header["rollout"]["batches"])
     context = {
@@ -97,9 +98,8 @@ def _live_page(request: HttpRequest, pk: int) -> HttpResponse:
         "batches": batches,
         "batch": min(found.batch + 1, batches),
         "shown": shown,
-        "output": _last_output(taken, shown, shown_body(request, taken, shown)) if shown else [],
-        "body": shown_body(request, taken, shown) if shown else "run",
-        "bodies": Attempt.Body.values,
+        "output": _last_output(taken, shown, body) if shown else [],
+        "body": body,
         "story": _story(taken),
         "parameters": [(name, as_text(value)) for name, value in header["parameters"].items()],
         "rollout": rollout_words(
@@ -116,9 +116,8 @@ def _header(run: JobRun) -> dict[str, Any]:
     return header
 
 
-def _shown(request: HttpRequest, taken: Snapshot, rows: list[Row]) -> Cell | None:
-    """The cell the address names, else the one worth looking at first. Raises Http404 for one there is not."""
-    del taken
+def _shown(request: HttpRequest, rows: list[Row]) -> Cell | None:
+    """The cell the address names, else the one worth looking at first. Raises Http404 for an unknown one."""
     target, step = request.GET.get("target"), request.GET.get("step")
     if target is None:
         return opened_first(rows)
@@ -133,7 +132,7 @@ def _shown(request: HttpRequest, taken: Snapshot, rows: list[Row]) -> Cell | Non
     return cell
 
 
-def shown_body(request: HttpRequest, taken: Snapshot, shown: Cell) -> str:
+def _body(request: HttpRequest, taken: Snapshot, shown: Cell) -> str:
     """The body the address names, else the one that tells most."""
     named = request.GET.get("body", "")
     return named if named in Attempt.Body.values else telling_body(taken, shown.result)

@@ -154,7 +154,7 @@ def opened_first(rows: list[Row]) -> Cell | None:
 
 
 def telling_body(taken: Snapshot, result: StepResult) -> str:
-    """The body whose output tells most of how the step went: the run, unless it ended well and another bad."""
+    """The body whose output tells how the step went: the run, unless it ended well and its verify did not."""
     attempts = {attempt.body: attempt for attempt in taken.attempts.get(result.pk, ())}
     run = attempts.get(Attempt.Body.RUN)
     if run is None:

@@ -70,7 +70,7 @@ class Page {
     const shown = this.matrix.cell(this.panel.place.target, this.panel.place.step);
     if (this.matrix.isBad(changed.cell)) {
       const isShown = changed.cell === shown;
-      if (isShown && !this.panel.byReader) this.panel.preferErrors();
+      if (isShown) this.panel.preferErrors();
       // What went wrong opens by itself, the first of it, unless somebody is reading something else.
       if (!isShown && !this.panel.byReader && !this.matrix.isBad(shown)) {
         this.panel.open({ ...place, body: event.body && event.body !== "undo" ? event.body : "run" });
@@ -127,19 +127,16 @@ class Page {
 
   _connected(name, text) {
     this._root.dataset.connection = name;
-    clearTimeout(this._bannerTimer);
     const banner = this._root.querySelector("#live-banner");
     if (name === "live" || name === "asking") {
+      clearTimeout(this._bannerTimer);
+      this._bannerTimer = 0;
       banner.hidden = true;
       this.panel?.follow();
     } else if (!this.head.isFinal || name === "gone") {
-      const show = () => {
-        this._root.querySelector("#live-banner-text").textContent = text;
-        banner.hidden = false;
-      };
-      // A restart of the web server takes less than that, and nobody need be told.
-      if (banner.hidden) this._bannerTimer = setTimeout(show, BANNER_AFTER);
-      else show();
+      this._root.querySelector("#live-banner-text").textContent = text;
+      // What is mended sooner need not be told.
+      this._bannerTimer ||= setTimeout(() => (banner.hidden = false), BANNER_AFTER);
     }
     const words = { live: "live", asking: "live, by request", waiting: "paused", gone: "stopped" };
     this._root.querySelector("#live-word").textContent = this.head.isFinal ? "finished" : words[name];

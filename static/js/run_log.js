@@ -63,6 +63,11 @@ export class LogView {
     });
   }
 
+  /** What has come so far is no news to who does not follow. */
+  notNew() {
+    this._seen = this.lines.count;
+  }
+
   setFollow(on) {
     this.follow = on;
     if (!on) this._seen = this.lines?.count ?? 0;

@@ -58,6 +58,11 @@ export class Output {
     this.lines.finish();
   }
 
+  /** What comes was printed before somebody looked. */
+  get isCatchingUp() {
+    return this._pulling !== null;
+  }
+
   /** All that is stored by now, by plain requests. */
   pull() {
     this._again = true;
@@ -103,7 +108,10 @@ export class Output {
 }
 
 function decode64(text) {
-  return Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at += 1) bytes[at] = letters.charCodeAt(at);
+  return bytes;
 }
 
 function pause(milliseconds) {

@@ -4,6 +4,7 @@ import { LogView } from "./run_log.js";
 import { Output } from "./run_output.js";
 
 const STREAMS = ["stdout", "stderr"];
+const CLOCK = { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 1 };
 
 export class Panel {
   constructor(root, { matrix, connection, head, addresses }) {
@@ -30,6 +31,8 @@ export class Panel {
     this.streamChosen = Boolean(stream);
     this.place = { target, step, body: body ?? "run", stream: stream ?? "stdout" };
     this._wanted = lines;
+    // Somebody who came to a line of stdout stays there.
+    this._preferred = lines !== null;
     this._outputs.forEach((output) => output.close());
     this._connection.watch(null);
     this._outputs = STREAMS.map(
@@ -80,8 +83,10 @@ export class Panel {
   _grew(output) {
     if (!this._outputs.includes(output)) return;
     if (!this.streamChosen && this.shown.lines.count === 0 && output.lines.count > 0) this._switchTo(output.place.stream);
+    this.preferErrors();
     if (output === this.shown) {
       this.view.grew();
+      if (output.isCatchingUp) this.view.notNew();
       this._empty();
       if (this._wanted && this.view.pointAt(...this._wanted)) this._wanted = null;
     }
@@ -95,8 +100,11 @@ export class Panel {
 
   /** A step that went wrong mostly says why on stderr. */
   preferErrors() {
+    const cell = this._matrix.cell(this.place.target, this.place.step);
     const errors = this._outputs[1];
-    if (!this.streamChosen && errors.lines.count > 0 && this.place.stream === "stdout") this._switchTo("stderr");
+    if (this.streamChosen || this._preferred || !this._matrix.isBad(cell) || errors.lines.count === 0) return;
+    this._preferred = true;
+    if (this.place.stream === "stdout") this._switchTo("stderr");
   }
 
   _showStream() {
@@ -225,6 +233,6 @@ export class Panel {
     }
     const found = this._times[low];
     if (!found || found[0] > offset || found[1] <= offset) return "";
-    return new Date(found[2]).toLocaleTimeString([], { hour12: false, fractionalSecondDigits: 1 });
+    return new Date(found[2]).toLocaleTimeString([], CLOCK);
   }
 }
