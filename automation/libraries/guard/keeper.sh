@@ -91,7 +91,7 @@ ops_too_much() {
     read -r ops_line ops_out_end </proc/self/fdinfo/5
     read -r ops_line ops_err_end </proc/self/fdinfo/6
     ops_sum=$((ops_out_end + ops_err_end))
-    [ "$ops_sum" = "$ops_said" ] && ops_quiet=$((ops_quiet + 1)) || ops_quiet=0
+    [ "$ops_sum" = "$ops_said" ] && ops_quiet=$((ops_quiet + 1)) || ops_quiet=-100
     ops_said=$ops_sum
     [ "$ops_sum" -gt "$ops_limit" ] && return 0
     [ "$ops_sum" -gt "$ops_checked" ] || return 1
@@ -100,10 +100,10 @@ ops_too_much() {
     [ "$((${1:-0} * 10))" -lt "$2" ]
 }
 
-# Often while the script talks, less when it is quiet: each nap is a process. The line makes the front look; there
-# may be none.
+# Often for ten seconds after the script said something, for somebody may be watching; less when it is quiet:
+# each nap is a process. The line makes the front look; there may be none.
 ops_tick() {
-    case $ops_quiet in [0-3]) ops_nap 0.1 ;; ? | ?? | 1??) ops_nap 0.25 ;; *) ops_nap 0.5 ;; esac
+    case $ops_quiet in -* | [0-3]) ops_nap 0.1 ;; ? | ?? | 1??) ops_nap 0.25 ;; *) ops_nap 0.5 ;; esac
     echo tick
 }
 
