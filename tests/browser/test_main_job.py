@@ -1,4 +1,4 @@
-"""The customer's main job in the browser: a sentence, its plan, another person's approval, what happens live."""
+"""The customer's main job in the browser: a sentence, its plan, another person's approval, the run live."""
 
 import re
 
@@ -29,7 +29,7 @@ def version(hosts: Hosts, name: str) -> str:
 def ask(page: Page) -> int:
     """From the ask box over the proposal to the plan; the run's number."""
     page.goto(reverse("overview"))
-    page.get_by_label("What do you want done?").fill(SENTENCE)
+    page.get_by_role("textbox", name="What do you want done?").fill(SENTENCE)
     page.get_by_role("button", name="Propose", exact=True).click()
     page.wait_for_url("**/proposals/*/")
     page.get_by_role("button", name="Make the plan").click()
