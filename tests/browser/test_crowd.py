@@ -4,7 +4,7 @@ import hashlib
 
 from playwright.sync_api import expect
 
-from tests.browser.run_page import RunPage
+from tests.browser.live_page import RunPage
 from tests.browser.stage import PHONE, Stage
 from tests.browser.work import Desk, Frames, gated, kept_smooth, read_step
 from tests.hosts.client import Hosts

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from tests.browser.run_page import RunPage
+from tests.browser.live_page import RunPage
 from tests.browser.stage import Shots, Stage
 from tests.browser.work import Desk
 from tests.hosts.client import Hosts
