@@ -37,12 +37,14 @@ class Stage:
         theme: Theme = "light",
         *,
         forgives: tuple[str, ...] = (),
+        moves: bool = True,
     ) -> Page:
         """A new browser window of a person with this role, of nobody without one.
 
-        `forgives` are patterns of console errors that the test causes on purpose.
+        `forgives` are patterns of console errors that the test causes on purpose. Without `moves` the person
+        has asked for pages that do not move: many windows would keep the machine busy with drawing.
         """
-        context = self._context(width, theme, forgives, role and self._state(role))
+        context = self._context(width, theme, forgives, role and self._state(role), moves=moves)
         return context.new_page()
 
     def problems(self) -> list[str]:
@@ -54,12 +56,19 @@ class Stage:
         return found
 
     def _context(
-        self, width: int, theme: Theme, forgives: tuple[str, ...], state: StorageState | None
+        self,
+        width: int,
+        theme: Theme,
+        forgives: tuple[str, ...] = (),
+        state: StorageState | None = None,
+        *,
+        moves: bool = True,
     ) -> BrowserContext:
         context = self._browser.new_context(
             base_url=self.url,
             viewport={"width": width, "height": HEIGHTS.get(width, 900)},
             color_scheme=theme,
+            reduced_motion="no-preference" if moves else "reduce",
             has_touch=width == PHONE,
             storage_state=state,
             accept_downloads=True,
@@ -74,7 +83,7 @@ class Stage:
     def _state(self, role: Role) -> StorageState:
         """Signed in through the form, once for each role."""
         if role not in self._signed_in:
-            page = self._context(DESK, "light", (), None).new_page()
+            page = self._context(DESK, "light").new_page()
             sign_in(page, PEOPLE[role])
             self._signed_in[role] = page.context.storage_state()
             page.close()

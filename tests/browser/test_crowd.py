@@ -4,8 +4,8 @@ import hashlib
 
 from playwright.sync_api import expect
 
-from tests.browser.run_page import RunPage
-from tests.browser.stage import Stage
+from tests.browser.live_page import RunPage
+from tests.browser.stage import PHONE, Stage
 from tests.browser.work import Desk, Frames, gated, kept_smooth, read_step
 from tests.hosts.client import Hosts
 
@@ -28,7 +28,10 @@ def test_twenty_browsers_end_with_the_identical_story(stage: Stage, desk: Desk, 
         *(read_step(gated("/tmp/crowd", "ready", "go") + talk, f"step {n}") for n in (1, 2)),
         targets="group:web",
     )
-    pages = [RunPage(stage.page("operator" if n % 2 else "viewer"), run.id) for n in range(BROWSERS)]
+    pages = [
+        RunPage(stage.page("operator" if n % 2 else "viewer", PHONE, moves=False), run.id)
+        for n in range(BROWSERS)
+    ]
     frames = [Frames(page.page) for page in pages]
     for page in pages:
         page.open("?target=web1&step=step 1")

@@ -1,6 +1,7 @@
 """Every page, for everybody: WCAG by axe in both themes, on a desk and on a phone; headings; a picture."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -93,9 +94,10 @@ PAGES: dict[str, tuple[Role | None, Callable[[Furniture], str]]] = {
     "workflow": ("operator", lambda _: reverse("workflow", args=[WORKFLOW["name"]])),
     "workflow-run": ("operator", lambda _: reverse("workflow-run", args=[WORKFLOW["name"]])),
 }
-# The administration's pages are made by libraries: what those bring is listed, anything else fails.
+# The administration's pages are made by django-unfold: what it brings is listed, anything else fails.
+# Its icons to search and to sort are 18 pixels wide where WCAG 2.2 asks for 24.
 ADMIN_PAGES = ("auth_user", "automation_target", "automation_hostkey", "credentials_credential")
-KNOWN_IN_ADMIN: tuple[str, ...] = ()
+KNOWN_IN_ADMIN = re.compile(r"target-size: .*(#searchbar-submit|sortremove|toggle|base-500|href=\"\?o=)")
 
 
 def headings(page: Page) -> list[int]:
@@ -141,5 +143,5 @@ def test_administration_has_no_barrier_but_those_known(
     page = stage.page("admin", theme=theme)
     page.goto(reverse("admin:index" if model == "index" else f"admin:{model}_changelist"))
     shot(page, f"admin-{model}")
-    found = [violation for violation in violations(page) if not violation.startswith(KNOWN_IN_ADMIN)]
+    found = [violation for violation in violations(page) if not KNOWN_IN_ADMIN.match(violation)]
     assert not found, "\n".join(found)

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.acceptance.main_job.installation import Installation
 from tests.browser import hostile
-from tests.browser.run_page import RunPage
+from tests.browser.live_page import RunPage
 from tests.browser.stage import Shots, Stage
 from tests.browser.work import Desk, change_step, read_step
 from tests.hosts.client import Hosts

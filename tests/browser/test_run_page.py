@@ -6,7 +6,7 @@ import signal
 from playwright.sync_api import expect
 
 from tests.acceptance.main_job.installation import Installation
-from tests.browser.run_page import RunPage
+from tests.browser.live_page import RunPage
 from tests.browser.stage import Shots, Stage
 from tests.browser.work import Desk, Frames, gated, read_step
 from tests.hosts.client import Hosts
