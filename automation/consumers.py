@@ -21,6 +21,7 @@ from automation.models import Attempt
 
 NOT_UNDERSTOOD = 4400
 TOO_SLOW = 4408
+COME_AGAIN = 1012
 LONGEST_SEND = 10.0
 MOST_WATCHES = 16
 LARGEST_NUMBER = 2**63 - 1
@@ -56,9 +57,10 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has
     be watched is answered with `{"kind": "problem", "detail"}`.
 
     Closes with 4400 (not understood), 4401 (not signed in), 4403 (not allowed), 4404 (no such run), 4408 (too
-    slow: come again after the last number). Everything is sent in the order of the consumer's own loop; while
-    one send waits for a slow reader, messages pile up to the channel's capacity and what is more is read from
-    the rows later.
+    slow: come again after the last number), 1012 (the server restarts: likewise).
+
+    Everything is sent in the order of the consumer's own loop. While one send waits for a slow reader,
+    messages pile up to the channel's capacity; what is more is read from the rows later.
     """
 
     def __init__(self, tailer: Tailer) -> None:
@@ -186,6 +188,9 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has
     async def live_pulse(self, message: dict[str, Any]) -> None:
         if self._story is not None:
             await self._refused()
+
+    async def live_end(self, message: dict[str, Any]) -> None:
+        await self._end(COME_AGAIN)
 
     # sending
 

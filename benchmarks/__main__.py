@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--no-ansible", action="store_true", help="fanout: leave Ansible out")
     parser.add_argument("--readers", type=int, default=20, help="live: browsers (default %(default)s)")
     parser.add_argument("--lines", type=int, default=200, help="live: a round (default %(default)s)")
+    parser.add_argument("--pause", type=float, default=0.05, help="live: seconds (default %(default)s)")
     parser.add_argument("--json", type=Path, help="where to write all samples (default var/benchmarks/)")
     given = parser.parse_args()
     data = Path(os.environ.get("OPSPORTAL_DATA") or ROOT / "var") / "benchmarks"
@@ -33,6 +34,7 @@ def main() -> None:
             asked = live.Wanted(
                 readers=given.readers,
                 lines=given.lines,
+                pause=given.pause,
                 rounds=given.rounds or 5,
                 folder=Path(folder),
                 json=json,

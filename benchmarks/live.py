@@ -24,7 +24,6 @@ from benchmarks.peers import ssh_command
 from benchmarks.portal import Portal
 from benchmarks.targets import Farm
 
-PAUSE = 0.05
 PEER = "ssh"
 STEP = "print lines"
 LONGEST_ROUND = 120.0
@@ -43,6 +42,7 @@ class Wanted:
 
     readers: int
     lines: int
+    pause: float
     rounds: int
     folder: Path
     json: Path
@@ -56,7 +56,7 @@ def run(wanted: Wanted) -> str:
     with Farm(wanted.folder / "targets", 1) as farm, Portal(portal_folder) as portal:
         portal.add(farm)
         cases = _measure(farm, portal, wanted)
-    settings = {"readers": wanted.readers, "lines": wanted.lines, "pause": PAUSE}
+    settings = {"readers": wanted.readers, "lines": wanted.lines, "pause": wanted.pause}
     write_json(wanted.json, "live", settings, cases)
     return table(cases, COLUMNS)
 
@@ -65,11 +65,12 @@ def _measure(farm: Farm, portal: Portal, wanted: Wanted) -> list[Case]:
     ours = {effect: Case(f"portal, {effect}, {wanted.readers} readers") for effect in ("read", "change")}
     peer = Case(PEER, note="one reader, no storage")
     for effect in ours:
-        asyncio.run(_watched(portal, effect, lines=20, readers=1))  # each worker loads what it needs
+        asyncio.run(_watched(portal, effect, _script(20, 0.05), readers=1))  # each worker loads what it needs
+    script = _script(wanted.lines, wanted.pause)
     for _ in range(wanted.rounds):
         for effect, case in ours.items():
-            _add(case, asyncio.run(_watched(portal, effect, lines=wanted.lines, readers=wanted.readers)))
-        _add(peer, _over_ssh(farm, wanted.lines))
+            _add(case, asyncio.run(_watched(portal, effect, script, readers=wanted.readers)))
+        _add(peer, _over_ssh(farm, script))
     return [*ours.values(), peer]
 
 
@@ -79,38 +80,38 @@ def _add(case: Case, latencies: list[float]) -> None:
     print(f"{case.name}: p50 {steps[49] * 1000:.0f} ms, p99 {steps[98] * 1000:.0f} ms", flush=True)
 
 
-def _script(lines: int) -> str:
+def _script(lines: int, pause: float) -> str:
     """Print the time, again and again, each in a line; the first ones only after the readers are there."""
     return (
         f"LC_ALL=C; sleep 1.5; for n in $(seq {lines}); do "
-        f'printf "%s\\n" "$EPOCHREALTIME"; sleep {PAUSE}; done'
+        f'printf "%s\\n" "$EPOCHREALTIME"; sleep {pause}; done'
     )
 
 
-def _over_ssh(farm: Farm, lines: int) -> list[float]:
+def _over_ssh(farm: Farm, script: str) -> list[float]:
     """Seconds from print to reading, of each line."""
-    command = [*ssh_command(farm), f"{farm.login}@{farm.places[0].address}", f"bash -c '{_script(lines)}'"]
+    command = [*ssh_command(farm), f"{farm.login}@{farm.places[0].address}", f"bash -c '{script}'"]
     latencies = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         for line in process.stdout:
             latencies.append(time.time() - float(line))
-    if len(latencies) != lines:
-        raise SystemExit(f"ssh brought {len(latencies)} lines of {lines}")
+    if process.returncode:
+        raise SystemExit(f"ssh ended with {process.returncode}")
     return latencies
 
 
-async def _watched(portal: Portal, effect: str, *, lines: int, readers: int) -> list[float]:
+async def _watched(portal: Portal, effect: str, script: str, *, readers: int) -> list[float]:
     """Seconds from print to reading, of each line in each of the sockets."""
     definition = {
         "name": f"benchmark-live-{effect}",
-        "steps": [{"name": STEP, "effect": effect, "run": {"bash": _script(lines)}}],
+        "steps": [{"name": STEP, "effect": effect, "run": {"bash": script}}],
     }
     number = await asyncio.to_thread(portal.submit, definition)
     async with asyncio.timeout(LONGEST_ROUND):
         found = await asyncio.gather(*(_read(portal, number) for _ in range(readers)))
-    if any(len(latencies) != lines for latencies in found):
-        raise SystemExit(f"Readers got {[len(latencies) for latencies in found]} lines of {lines}")
+    if len(set(map(len, found))) != 1:
+        raise SystemExit(f"Readers got different numbers of lines: {[len(lines) for lines in found]}")
     return [latency for latencies in found for latency in latencies]
 
 

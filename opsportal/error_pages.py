@@ -39,7 +39,5 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Named by CSRF_FAILURE_VIEW; DRF's own check does not come by here."""
     if request.path.startswith(API):
         return permission_denied(request, PermissionError(reason))
-    why = (
-        "This form was too old, or cookies are switched off. Go back, load the page again, and try once more."
-    )
+    why = "This form was too old, or cookies are switched off. Load the page again and try once more."
     return render(request, "403.html", {"why": why}, status=403)

@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-in/", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_in.SignOut.as_view(), name="sign-out"),
     path("", include("automation.dashboard.urls")),
+    path("", include("aiworkflows.dashboard.urls")),
 ]
 handler400 = "opsportal.error_pages.bad_request"
 handler403 = "opsportal.error_pages.permission_denied"

@@ -11,6 +11,15 @@ READ: Final = ("proposals:write", "runs:read")
 WRITERS: Final = ("operator", "admin")
 
 
+def may_propose(user: Any) -> bool:
+    """Whether this person may write proposals at all."""
+    return bool(
+        user.is_authenticated
+        and user.is_active
+        and (user.is_superuser or user.groups.filter(name__in=WRITERS).exists())
+    )
+
+
 class MayPropose(permissions.BasePermission):
     """To write: a token with `proposals:write`, or else a user in group operator or admin, or a superuser.
 
@@ -26,7 +35,7 @@ class MayPropose(permissions.BasePermission):
         reading = request.method in permissions.SAFE_METHODS
         if token is not None and not _token_allows(token, READ if reading else (WRITE,)):
             return False
-        return reading or user.is_superuser or user.groups.filter(name__in=WRITERS).exists()
+        return reading or may_propose(user)
 
 
 def _token_allows(token: Any, scopes: tuple[str, ...]) -> bool:

@@ -103,7 +103,7 @@ class _EventStream:
             elif message["type"] == "live.story":
                 async for frame in self._story.take(message):
                     yield self._event(frame)
-            elif await self._tailer.read(refusal, self._visitor, self._run_id) is not None:
+            elif message["type"] == "live.end" or await self._refused():
                 return
         yield f"event: final\ndata: {as_frame({'last': self._story.last, 'final': True})}\n\n"
 
@@ -120,6 +120,9 @@ class _EventStream:
         # The run before its last number: final then, the story is whole.
         standing = (await self._tailer.read(standings, [self._run_id]))[self._run_id]
         return standing.final and self._story.last >= standing.last
+
+    async def _refused(self) -> bool:
+        return await self._tailer.read(refusal, self._visitor, self._run_id) is not None
 
     def _event(self, frame: str) -> str:
         return f"id: {self._story.last}\ndata: {frame}\n\n"

@@ -2,10 +2,30 @@
 
 from django.urls import URLPattern, path
 
-from automation.dashboard import overview, target, targets, workflow_run, workflows
+from automation.dashboard import (
+    decisions,
+    overview,
+    plan,
+    run,
+    runs,
+    target,
+    targets,
+    workflow_run,
+    workflows,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
+    path("now/", overview.overview_now, name="overview-now"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/<int:pk>/", run.run, name="run"),
+    path("runs/<int:pk>/state/", run.run_state, name="run-state"),
+    path("runs/<int:pk>/times/", run.run_times, name="run-times"),
+    path("runs/<int:pk>/plan/", plan.run_plan, name="run-plan"),
+    path("runs/<int:pk>/start/", decisions.run_start, name="run-start"),
+    path("runs/<int:pk>/approve/", decisions.run_approve, name="run-approve"),
+    path("runs/<int:pk>/reject/", decisions.run_reject, name="run-reject"),
+    path("runs/<int:pk>/cancel/", decisions.run_cancel, name="run-cancel"),
     path("targets/", targets.targets, name="targets"),
     path("targets/<int:pk>/", target.target, name="target"),
     path("targets/<int:pk>/tested/", target.target_tested, name="target-tested"),

@@ -65,9 +65,11 @@ class Term:
         return self._found(candidate) != self.negated
 
     def _found(self, candidate: Candidate) -> bool:
-        if self.field == "all":
-            return True
-        return any(self._equals(each) for each in self._values(candidate) if each)
+        return self.field == "all" or bool(self.matched(candidate))
+
+    def matched(self, candidate: Candidate) -> tuple[str, ...]:
+        """Which of the candidate's values this term names, its negation left aside; none for `all`."""
+        return tuple(each for each in self._values(candidate) if each and self._equals(each))
 
     def _values(self, candidate: Candidate) -> Iterable[str | None]:
         match self.field:
@@ -83,6 +85,8 @@ class Term:
                 return (candidate.environment,)
             case "zone":
                 return (candidate.zone,)
+            case "all":
+                return ()
         return _variable_texts(candidate.variables, self.key)
 
     def _equals(self, text: str) -> bool:

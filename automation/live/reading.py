@@ -97,8 +97,7 @@ def output_piece(place: Place, *, attempt: str, after: int, wanted: uuid.UUID | 
     )
     row = (tries.filter(pk=wanted) if wanted else tries.order_by("-number")).first()
     if row is None:
-        over = not StepResult.objects.filter(pk=place.result_id, state__in=UNFINISHED).exists()
-        return Piece("", 0, 0, over, _end(place, over=over))
+        return _nothing(place)
     start = after if attempt in ("", row.pk.hex) else 0
     found = OutputChunk.objects.covering(row.pk, place.stream, start)
     chunks = list(found[: CHUNKS_AT_ONCE + 1])
@@ -128,26 +127,25 @@ def _piece(row: Attempt, place: Place, start: int, chunks: list[OutputChunk], *,
     return Piece(row.pk.hex, start, end, over, tuple(frames))
 
 
-def _end(place: Place, *, over: bool) -> tuple[str, ...]:
-    """The step is over and its body was never tried: that is all there will be."""
-    if not over:
-        return ()
-    result = StepResult.objects.select_related("run_target").get(pk=place.result_id)
-    return (
-        as_frame(
-            {
-                "kind": "bytes",
-                "target": result.run_target.name,
-                "step": result.step,
-                "body": place.body,
-                "attempt": None,
-                "stream": place.stream,
-                "offset": 0,
-                "data": "",
-                "eof": True,
-            }
-        ),
-    )
+def _nothing(place: Place) -> Piece:
+    """The body was never tried: when the step is over, or gone, that is all there will be."""
+    result = StepResult.objects.select_related("run_target").filter(pk=place.result_id).first()
+    if result is None:
+        return Piece("", 0, 0, over=True)
+    if result.state in UNFINISHED:
+        return Piece("", 0, 0, over=False)
+    end = {
+        "kind": "bytes",
+        "target": result.run_target.name,
+        "step": result.step,
+        "body": place.body,
+        "attempt": None,
+        "stream": place.stream,
+        "offset": 0,
+        "data": "",
+        "eof": True,
+    }
+    return Piece("", 0, 0, over=True, frames=(as_frame(end),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from channels.layers import get_channel_layer
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from automation.live.doorbell import Doorbell, doorbell
 from automation.live.reading import Mark, Piece, Place, marks, output_piece, standings, story_part
@@ -39,6 +38,11 @@ def group_of(followed: Followed) -> str:
     return f"live.output.{followed.result_id}.{followed.body}.{followed.stream}"
 
 
+async def end_all_following() -> None:
+    """Have everybody who follows in this process end: `{"type": "live.end"}`; the process is about to."""
+    await get_channel_layer().group_send(PULSE_GROUP, {"type": "live.end"})
+
+
 class Tailer:
     """Lives as long as its process, works while anybody follows: the first to join starts its thread.
 
@@ -60,10 +64,12 @@ class Tailer:
         """Call it where the database may be used, beside the thread that follows."""
 
         def work() -> Answer:
+            # The connection stays: to make one costs more than most of what is read.
             try:
                 return reading(*args, **kwargs)
-            finally:
-                close_old_connections()
+            except (OperationalError, InterfaceError):
+                connection.close()
+                return reading(*args, **kwargs)  # reads may be repeated, and the old one may just be stale
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
@@ -111,14 +117,14 @@ class _Work:
             while followed:
                 try:
                     followed = self._follow(followed)
-                except (DatabaseError, sqlite3.Error):
-                    log.warning("the live path cannot read", exc_info=True)
+                except Exception:
+                    if self._loop.is_closed():
+                        return  # the process ends
+                    # Whatever it is, everybody who follows depends on this thread.
+                    log.exception("the live path pauses for a moment")
                     connection.close()
                     time.sleep(PAUSE_AFTER_FAILURE)
                     followed = self._followed()
-        except RuntimeError:
-            if not self._loop.is_closed():
-                raise
         finally:
             connection.close()
 

@@ -52,6 +52,17 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> JobRunQuerySet:
         return self if may(user, "runs:read") else self.none()
 
+    def decidable_by(self, user: AbstractBaseUser | AnonymousUser) -> JobRunQuerySet:
+        """Those that still wait for a decision this person may give, as `decide.refusal` says of one run."""
+        if not may(user, "runs:approve"):
+            return self.none()
+        waiting = self.filter(status=RunStatus.AWAITING_APPROVAL, expires_at__gt=timezone.now())
+        return waiting.exclude(participants__user=user.pk)
+
+    def asked_for_by(self, user: AbstractBaseUser | AnonymousUser) -> JobRunQuerySet:
+        """Those that this person had a part in asking for."""
+        return self.filter(participants__user=user.pk, participants__part="requester")
+
     def locked(self, pk: int) -> JobRun:
         """The run, its row held until the end of the transaction; every writer takes it first."""
         return self.select_for_update().get(pk=pk)

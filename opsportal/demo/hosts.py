@@ -29,9 +29,8 @@ REPOSITORY = {
 SERVICES = ("nginx", "ssh")
 STAND_INS = Path(__file__).parent / "stand_ins"
 PLACES = {
-    "": ("dev", "proc", "root", "run", "tmp", "home/ops", "srv/apt-repo", "usr/local"),
+    "": ("root", "home/ops", "srv/apt-repo"),
     "etc": ("alternatives", "nginx/conf.d"),
-    "opt": ("practice", "python/bin", "python/lib"),
     "var": ("log", "tmp", "www/html"),
     "var/lib/practice": ("lists", "packages", "units"),
 }
@@ -107,7 +106,7 @@ def copy_stand_ins(base: Path) -> Path:
 
 
 def make_disk(root: Path, name: str) -> None:
-    """A practice host's own file system; programs and libraries come from this machine later."""
+    """What a practice host keeps when it is restarted; programs and libraries are this machine's."""
     for above, folders in PLACES.items():
         for folder in folders:
             (root / above / folder).mkdir(parents=True, exist_ok=True)

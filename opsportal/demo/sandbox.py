@@ -20,6 +20,7 @@ LARGEST_COMMAND = 64 * 1024
 LARGEST_ANSWER = 64 * 1024
 START_SECONDS = 20.0
 END_SECONDS = 3.0
+DISK_FOLDERS = ("etc", "home", "root", "srv", "var")
 SYSTEM_FOLDERS = ("bin", "lib", "lib64", "lib32")
 PYTHON = "/opt/python"
 
@@ -82,6 +83,9 @@ class Sandbox:
         try:
             with Path(os.devnull).open("r+b") as nothing:
                 _, ended = self.run(command, (nothing.fileno(), writing, nothing.fileno()))
+        except BaseException:
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
         reader = asyncio.StreamReader()
@@ -152,7 +156,7 @@ def _number(message: dict[str, Any], name: str) -> int | None:
 
 
 async def start(root: Path, name: str, stand_ins: Path) -> Sandbox:
-    """A sandbox named `name` whose file system is `root`. Nothing but the executor runs in it yet.
+    """A sandbox named `name` whose disk is `root`. Nothing but the executor runs in it yet.
 
     Raises NoSandbox. The kernel ends it with the thread that calls this.
     """
@@ -190,7 +194,10 @@ async def start(root: Path, name: str, stand_ins: Path) -> Sandbox:
 def _arguments(root: Path, name: str, stand_ins: Path) -> Iterator[str]:
     yield from ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--as-pid-1")
     yield from ("--uid", "0", "--gid", "0", "--hostname", name, "--cap-drop", "ALL", "--clearenv")
-    yield from ("--bind", str(root), "/", "--ro-bind", str(stand_ins), "/opt/practice")
+    # The root itself is new at each start, so that nothing a script left on the disk can lead a mount astray.
+    for folder in DISK_FOLDERS:
+        yield from ("--bind", str(root / folder), f"/{folder}")
+    yield from ("--ro-bind", str(stand_ins), "/opt/practice")
     # Of this machine: programs and libraries, read-only, and not those that administer it.
     for folder in SYSTEM_FOLDERS:
         real, link = Path("/usr", folder), Path("/", folder)

@@ -14,7 +14,7 @@ import asyncssh
 
 from opsportal.demo.hosts import LOGIN, PracticeHost, client_key, stand_ins
 from opsportal.demo.proof import hidden_files, prove
-from opsportal.demo.sandbox import Ended, HostGone, Sandbox, signal_number, start
+from opsportal.demo.sandbox import Ended, HostGone, NoSandbox, Sandbox, signal_number, start
 
 PIECE = 64 * 1024
 RESTART_SECONDS = 1.0
@@ -95,10 +95,17 @@ class RunningHost:
         logger.info("practice host %s went down", self.host.name)
         if self.sandbox is not None:
             self.sandbox.end()
+            self.sandbox = None
         for connection in tuple(self.connections):
             connection.abort()
-        await asyncio.sleep(RESTART_SECONDS)
-        await self._boot()
+        booted = False
+        while not booted:
+            await asyncio.sleep(RESTART_SECONDS)
+            try:
+                await self._boot()
+                booted = True
+            except NoSandbox as error:
+                logger.error("practice host %s does not come up: %s", self.host.name, error)
 
     async def _session(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         if process.subsystem is not None or self.sandbox is None:

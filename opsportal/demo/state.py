@@ -5,9 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
 
 from opsportal.env_readers import SettingError
 
@@ -46,20 +45,20 @@ def _empty(directory: Path) -> None:
         if entry.name in (MARK, LOCK):
             continue
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, onerror=_open_up)
+            _open_up(entry)
+            shutil.rmtree(entry)
         else:
             entry.unlink()
 
 
-def _open_up(remove: Callable[..., Any], path: str, _error: object) -> None:
-    """Somebody in a practice host took the rights from a folder: take them back, and try once more."""
-    Path(path).parent.chmod(0o700)
-    if not Path(path).is_symlink():
-        Path(path).chmod(0o700)
-    if Path(path).is_dir() and not Path(path).is_symlink():
-        shutil.rmtree(path, onerror=None)
-    else:
-        remove(path)
+def _open_up(folder: Path) -> None:
+    """Somebody in a practice host may have taken the rights from a folder: take them back."""
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        current.chmod(0o700)
+        with os.scandir(current) as entries:
+            waiting += [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _forget_installation(environment: MutableMapping[str, str]) -> None:

@@ -76,17 +76,20 @@ def when(value: datetime | str | None, empty: str = "—") -> SafeString | str:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Seconds as people write them: 0.4 s, 12 s, 3 min 04 s, 2 h 05 min."""
+    """Seconds as people write them, in one piece: 0.4 s, 12 s, 3 min 04 s, 2 h 05 min."""
     if seconds is None:
         return "—"
     if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < MINUTE:
-        return f"{whole} s"
-    if whole < HOUR:
-        return f"{whole // MINUTE} min {whole % MINUTE:02d} s"
-    return f"{whole // HOUR} h {whole % HOUR // MINUTE:02d} min"
+        text = f"{seconds:.1f} s"
+    elif seconds < MINUTE - 0.5:
+        text = f"{round(seconds)} s"
+    elif seconds < HOUR - 0.5:
+        minutes, rest = divmod(round(seconds), MINUTE)
+        text = f"{minutes} min" + (f" {rest:02d} s" if rest else "")
+    else:
+        minutes = round(seconds) // MINUTE
+        text = f"{minutes // 60} h {minutes % 60:02d} min"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def distance(seconds: float) -> str:
@@ -121,6 +124,15 @@ def nav_link(context: RequestContext, name: str, label: str, icon_name: str) -> 
         icon(icon_name),
         label,
     )
+
+
+@register.simple_tag
+def page_url(name: str, *args: object) -> str:
+    """The address of a page; the overview's while no page has that name."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return reverse("overview")
 
 
 @register.simple_tag(takes_context=True)

@@ -31,6 +31,7 @@ def server(
         made.start()
     yield made
     made.kill()
+    assert "Traceback" not in made.log.read_text(encoding="utf-8"), made.log.read_text(encoding="utf-8")
 
 
 @pytest.fixture

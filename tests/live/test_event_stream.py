@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from automation.models import ApiToken, JobRun
-from tests.live.server import Server
+from tests.live.server import Server, closed_with
 from tests.live.stories import tell_notes
 
 Headers = dict[str, str]
@@ -85,6 +85,18 @@ def test_a_killed_web_server_costs_nobody_an_event(server: Server, run: JobRun, 
     with server.stream(run.pk, headers=cookie | {"Last-Event-ID": "1"}) as lines:
         tell_notes(run, 1, finish=True)
         assert [number for number, _ in story(lines)] == [2, 3, 4, 5]
+
+
+def test_a_stop_of_the_server_ends_the_stream_at_once(server: Server, run: JobRun, cookie: Headers) -> None:
+    with server.stream(run.pk, headers=cookie) as lines, server.socket(run.pk, headers=cookie) as socket:
+        found = story(lines)
+        assert next(found)[0] == 1
+        began = time.monotonic()
+        assert server.stop() in (0, -signal.SIGTERM)
+        assert time.monotonic() - began < 5
+        assert list(found) == []
+        assert closed_with(socket) == 1012
+    server.start()
 
 
 def test_a_revoked_token_ends_the_stream(server: Server, run: JobRun, vera: User) -> None:

@@ -62,7 +62,8 @@ def test_a_reader_that_dozed_gets_all_he_missed(server: Server, run: JobRun, coo
         for _ in range(PIECES):
             print_bytes(run, attempt, b"x" * PIECE)
         time.sleep(2)
-        events, received = [], 0
+        events: list[int] = []
+        received = 0
         while len(events) < PIECES + 1 or received < PIECES:
             frame = next_frame(dozing)
             if frame["kind"] == "bytes":

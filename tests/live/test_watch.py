@@ -28,8 +28,7 @@ def next_bytes(socket: ClientConnection) -> dict[str, Any]:
     """The next frame of output; events are passed over."""
     while (frame := next_frame(socket))["kind"] != "bytes":
         pass
-    frame["data"] = base64.b64decode(frame["data"])
-    return frame
+    return frame | {"data": base64.b64decode(frame["data"])}
 
 
 def collect(socket: ClientConnection, *, offset: int = 0) -> bytes:
@@ -38,7 +37,7 @@ def collect(socket: ClientConnection, *, offset: int = 0) -> bytes:
     while True:
         frame = next_bytes(socket)
         assert frame["offset"] == offset + len(found)
-        found += frame["data"]
+        found += bytes(frame["data"])
         if frame["eof"]:
             return found
 

@@ -110,6 +110,11 @@ def test_chaos_passes_its_arguments_on(clone: Clone) -> None:
     assert clone.calls()[1:] == ["python -m tests.acceptance.chaos 200 --seed 7"]
 
 
+def test_demo_passes_its_arguments_on(clone: Clone) -> None:
+    clone.ops("demo", "--once", "--port", "3103")
+    assert clone.calls()[1:] == [f"python {clone.directory}/manage.py demo --once --port 3103"]
+
+
 def test_an_environment_elsewhere_can_be_used(clone: Clone, tmp_path: Path) -> None:
     shutil.move(clone.directory / ".venv", tmp_path / "kept")
     assert clone.ops("manage", "check", OPSPORTAL_VENV=str(tmp_path / "kept")).returncode == 0

@@ -13,6 +13,7 @@ import selectors
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 LARGEST_MESSAGE = 128 * 1024
@@ -110,7 +111,7 @@ def become(command: str | None, descriptors: list[int]) -> None:
             os.dup2(descriptor, place)
         os.closerange(3, 1024)
         os.umask(0o022)
-        os.chdir(HOME)
+        os.chdir(HOME if Path(HOME).is_dir() else "/")
         shell = ["bash", "-c", command] if command is not None else ["-bash"]
         os.execve("/bin/bash", shell, ENVIRONMENT)  # noqa: S606  a shell is what was asked for
     finally:

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 from argparse import ArgumentParser
 from pathlib import Path
 
+import asyncssh
 from django.core.management.base import BaseCommand, CommandError
 
 from opsportal.demo.hosts import read_hosts
@@ -25,6 +27,7 @@ class Command(BaseCommand):
     def handle(self, *, folder: Path, parent: int | None, **options: object) -> None:
         if parent is not None:
             end_with_parent(parent)
+        asyncssh.set_log_level(logging.WARNING)  # else a dozen lines a command
         try:
             asyncio.run(_serve(folder))
         except* NoSandbox as group:

@@ -1,0 +1,130 @@
+"""The targets of a plan as its leaves froze them, each with the reason it is in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from automation.definitions.errors import QueryError
+from automation.definitions.query import Query, Term, parse
+from automation.models import RunTarget
+from automation.models.inventory import fingerprint
+
+WORDS = {"name": "name", "group": "in group", "os": "platform", "env": "environment", "tag": "tag", "zone": "zone"}
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenCandidate:
+    """A leaf as a target query sees it: the very values the query was asked about when the plan was frozen."""
+
+    name: str
+    groups: tuple[str, ...]
+    tags: tuple[str, ...]
+    environment: str
+    platform: str
+    zone: str
+    variables: dict[str, Any]
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, leaf: dict[str, Any]) -> FrozenCandidate:
+        return cls(
+            name=leaf["name"],
+            groups=tuple(leaf["groups"]),
+            tags=tuple(leaf["tags"]),
+            environment=leaf["environment"],
+            platform=leaf["platform"],
+            zone=leaf["zone"],
+            variables=leaf["variables"],
+            facts={},
+        )
+
+
+def reasons(query: Query, leaf: dict[str, Any]) -> list[str]:
+    """In words, how each term of the query holds for this leaf; what let it in stands before what spared it."""
+    candidate = FrozenCandidate.of(leaf)
+    terms = sorted(query.terms, key=lambda term: term.negated)
+    return [_reason(term, candidate) for term in terms]
+
+
+def _reason(term: Term, candidate: FrozenCandidate) -> str:
+    if not term.matches(candidate):
+        return f"does not match {term.to_text()}"
+    if term.field == "all":
+        return "all targets were asked for"
+    if term.negated:
+        return f"not left out by {term.to_text()}"
+    found = ", ".join(term.matched(candidate))
+    if term.field == "var":
+        return f"variable {term.key} is {found}"
+    pattern = f" (matches {term.to_text()})" if term.has_wildcard else ""
+    return f"{WORDS[term.field]} {found}{pattern}"
+
+
+def read_query(text: str) -> Query | None:
+    """The query a header holds; None when this version of the language cannot read it."""
+    try:
+        return parse(text)
+    except QueryError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """What the page shows of one target."""
+
+    name: str
+    position: int
+    batch: int
+    leaf: dict[str, Any]
+    leaf_hash: str
+    reasons: list[str]
+    credential: str
+    host_keys: list[tuple[str, str]]
+    variables: list[tuple[str, str]]
+
+    @property
+    def address(self) -> str:
+        host = self.leaf["address"]
+        return f"[{host}]:{self.leaf['port']}" if ":" in host else f"{host}:{self.leaf['port']}"
+
+
+def planned(
+    rows: Iterable[RunTarget], *, query: Query | None, credentials: dict[int, str]
+) -> list[PlannedTarget]:
+    """The rows as the page shows them; `credentials` are names by id, as far as the reader may know them."""
+    found = []
+    for row in rows:
+        leaf = json.loads(row.leaf)
+        found.append(
+            PlannedTarget(
+                name=row.name,
+                position=row.position,
+                batch=row.batch,
+                leaf=leaf,
+                leaf_hash=row.leaf_hash,
+                reasons=reasons(query, leaf) if query is not None else [],
+                credential=_credential(leaf["credential"], credentials),
+                host_keys=[_host_key(line) for line in leaf["host_keys"]],
+                variables=[(name, as_text(value)) for name, value in sorted(leaf["variables"].items())],
+            )
+        )
+    return found
+
+
+def _credential(pk: int | None, names: dict[int, str]) -> str:
+    if pk is None:
+        return ""
+    return names.get(pk, f"credential {pk}, which was deleted")
+
+
+def _host_key(line: str) -> tuple[str, str]:
+    key_type, key = line.split(" ", 1)
+    return key_type, fingerprint(key)
+
+
+def as_text(value: Any) -> str:
+    """A parameter's or variable's value: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
