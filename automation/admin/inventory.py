@@ -81,7 +81,6 @@ class TargetAdmin(PortalModelAdmin):
     list_filter = ("platform", "environment", "enabled", "groups")
     list_select_related = ("credential",)
     search_fields = ("name", "address")
-    autocomplete_fields = ("groups",)
     readonly_fields = ("known_keys",)
     fieldsets = (
         (

@@ -93,6 +93,16 @@ class PersonAdmin(PortalModelAdmin, UserAdmin):  # type: ignore[type-arg]
         form.asking = request.user
         return form
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj != request.user and super().has_delete_permission(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Their tokens go with them; who has a part in a run stays, and is switched off instead."""
+        to_delete, counts, _, protected = super().get_deleted_objects(objs, request)
+        if request.user in objs:
+            protected.append("yourself; another administrator can delete you")
+        return to_delete, counts, set(), protected
+
     @display(description="roles")
     def roles(self, user: User) -> str:
         names = [group.name for group in user.groups.all() if group.name in ROLES]

@@ -191,3 +191,25 @@ def test_a_person_is_made_with_a_role(admin: Client) -> None:
     }
     assert admin.post(reverse("admin:auth_user_add"), form).status_code == 302
     assert [role.name for role in User.objects.get(username="ben").groups.all()] == ["approver"]
+
+
+def test_who_has_tokens_can_be_deleted_and_their_door_closes(
+    admin: Client, people: dict[str, User], token: tuple[ApiToken, str]
+) -> None:
+    admin.post(reverse("admin:auth_user_delete", args=[people["operator"].pk]), {"post": "yes"})
+    assert not User.objects.filter(username="operator-person").exists()
+    assert ApiToken.objects.valid(token[1]) is None
+
+
+def test_nobody_deletes_oneself(admin: Client, people: dict[str, User]) -> None:
+    address = reverse("admin:auth_user_delete", args=[people["admin"].pk])
+    assert admin.post(address, {"post": "yes"}).status_code == 403
+    form = {"action": "delete_selected", "_selected_action": [people["admin"].pk], "post": "yes"}
+    admin.post(reverse("admin:auth_user_changelist"), form)
+    assert User.objects.filter(pk=people["admin"].pk).exists()
+
+
+def test_who_has_a_part_in_a_run_stays(admin: Client, run: JobRun, people: dict[str, User]) -> None:
+    JobRun.objects.filter(pk=run.pk).update(submitted_by=people["operator"])
+    admin.post(reverse("admin:auth_user_delete", args=[people["operator"].pk]), {"post": "yes"})
+    assert User.objects.filter(username="operator-person").exists()
