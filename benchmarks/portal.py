@@ -36,7 +36,7 @@ class Portal:
     def __enter__(self) -> Portal:
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), "up", "--port", str(self.port)],
-            env=self._environment,
+            env=self.environment,
             stdout=(self.data / "out").open("wb"),
             stderr=subprocess.STDOUT,
         )
@@ -75,7 +75,7 @@ class Portal:
         code = f"from benchmarks.seed import seed; seed({str(file)!r})"
         subprocess.run(
             [sys.executable, str(ROOT / "manage.py"), "shell", "--no-imports", "-c", code],
-            env=self._environment,
+            env=self.environment,
             check=True,
         )
         self._token = json.loads(file.read_text(encoding="utf-8"))["token"]
@@ -116,7 +116,7 @@ class Portal:
         return database.execute(CODES, [run]).fetchall()
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         own = {
             name: value
             for name, value in os.environ.items()
