@@ -24,6 +24,11 @@ def make_people() -> dict[str, str]:
     return passwords
 
 
+def admin() -> User:
+    """The demo's administrator."""
+    return User.objects.get(username=ADMIN)
+
+
 def ai_token() -> str:
     """A token of kind `ai`: it may ask and submit, and can never approve."""
     return _issue("demo AI", OPERATOR, ApiToken.Kind.AI, AI_SCOPES)

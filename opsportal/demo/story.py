@@ -31,12 +31,13 @@ class StoryBroken(Exception):
 
 @dataclass
 class Story:
-    """What is told while the portal runs. `code` is the exit code of `--once`."""
+    """What is told while the portal runs. `password`: the approver's; `code`: the exit code of `--once`."""
 
     address: str
     hosts: list[PracticeHost]
     ai: str = field(repr=False)
     approver: str = field(repr=False)
+    password: str = field(repr=False)
     paper: Paper
     ready: threading.Event
     once: bool
@@ -75,11 +76,11 @@ class Story:
             self.paper.line(f"--once: approved by the demo itself, as {people.APPROVER}.")
             self._approve(run)
         elif not sys.stdin.isatty():
-            self.paper.line(
-                f"Standard input is no terminal: sign in as {people.APPROVER} and approve it there."
-            )
+            self.paper.line("Standard input is no terminal: sign in and approve it there.")
         else:
-            self.paper.line(f"Press Enter to approve it as {people.APPROVER}, or answer in the browser.")
+            self.paper.line(f"Press Enter to approve it as {people.APPROVER}, or sign in and answer there.")
+        if not self.once:
+            self.paper.fields([(people.APPROVER, self.password)])
         listening = sys.stdin.isatty() and not self.once
         while ai.status(run.id).status == "awaiting_approval":
             if not listening:

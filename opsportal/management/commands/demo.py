@@ -26,6 +26,7 @@ from opsportal.demo.proof import try_sandbox
 from opsportal.demo.refusals import explain
 from opsportal.demo.sandbox import NoSandbox
 from opsportal.demo.story import Story, tell_safely
+from opsportal.demo.workflows import publish_runbooks
 from opsportal.processes import check_port, public_address, whole_portal
 from opsportal.start_checks import require_keys
 
@@ -98,6 +99,7 @@ def _prepare(port: int, *, broken: str | None) -> Demo:
     call_command("migrate", interactive=False, verbosity=0)
     require_keys()
     passwords = people.make_people()
+    publish_runbooks(author=people.admin())
     file = base / "inventory.json"
     file.write_text(json.dumps(inventory(base, hosts)))
     with Path(os.devnull).open("w") as nothing:
@@ -114,6 +116,7 @@ def _run(demo: Demo, paper: Paper, console: Console, *, once: bool) -> int:
         hosts=demo.hosts,
         ai=people.ai_token(),
         approver=people.approver_token(),
+        password=demo.passwords[people.APPROVER],
         paper=paper,
         ready=supervisor.web_watch.ready,
         once=once,
