@@ -127,6 +127,12 @@ def _parameters(header: dict[str, Any]) -> list[dict[str, str]]:
     ]
 
 
+def _sizes(batches: list[int]) -> str:
+    if len(set(batches)) == 1:
+        return f"{_targets(batches[0])} each"
+    return ", ".join(str(size) for size in batches[:12]) + (" …" if len(batches) > 12 else "") + " targets"
+
+
 def rollout_words(rollout: dict[str, Any], total: int, *, changes: bool) -> list[str]:
     """The rollout as sentences, from the frozen arithmetic."""
     batches = list(rollout["batches"])
@@ -139,8 +145,7 @@ def rollout_words(rollout: dict[str, Any], total: int, *, changes: bool) -> list
         batches = batches[1:]
     if batches:
         then = "Then" if rollout["canary"] else "Runs"
-        sizes = ", ".join(str(size) for size in batches[:12]) + (" …" if len(batches) > 12 else "")
-        several = f"in {len(batches)} batches of {sizes} targets" if len(batches) > 1 else "in one batch"
+        several = f"in {len(batches)} batches of {_sizes(batches)}" if len(batches) > 1 else "in one batch"
         words.append(
             f"{then} {_targets(sum(batches))} {several}, at most {rollout['max_parallel']} at a time."
         )
