@@ -82,7 +82,7 @@ export class Panel {
 
   _grew(output) {
     if (!this._outputs.includes(output)) return;
-    if (!this.streamChosen && this.shown.lines.count === 0 && output.lines.count > 0) this._switchTo(output.place.stream);
+    this._preferFilled(output);
     this.preferErrors();
     if (output === this.shown) {
       this.view.grew();
@@ -96,6 +96,13 @@ export class Panel {
   _switchTo(stream) {
     this.place.stream = stream;
     this._showStream();
+  }
+
+  /** What has come is shown, stdout before stderr, also when stderr was first. */
+  _preferFilled(output) {
+    if (this.streamChosen || this._preferred || output.lines.count === 0) return;
+    const isBetter = this.shown.lines.count === 0 || output.place.stream === "stdout";
+    if (output !== this.shown && isBetter) this._switchTo(output.place.stream);
   }
 
   /** A step that went wrong mostly says why on stderr. */

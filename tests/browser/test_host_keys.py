@@ -14,15 +14,13 @@ from tests.browser.work import Desk, read_step
 from tests.hosts.client import Hosts
 
 
-@pytest.fixture
-def newcomer(installation: Installation, web_servers: Hosts, request: pytest.FixtureRequest) -> int:
-    """A target whose key came with the inventory and waits to be looked at; its id."""
-    name = f"newcomer-{abs(hash(request.node.name)) % 10**6}"
-    entry = {**web_servers.inventory()["hosts"][1], "name": name, "environment": "dev"}
+def add_target(installation: Installation, entry: dict[str, object], *options: str) -> int:
+    """Import it; its id."""
+    name = entry["name"]
     entry.pop("role", None)
     file = installation.data / "newcomer.json"
     file.write_text(json.dumps({"hosts": [entry]}))
-    installation.manage("import_inventory", str(file))
+    installation.manage("import_inventory", str(file), *options)
     token = installation.token("ada", "person", "inventory:read")
     answer = httpx.get(
         f"http://127.0.0.1:{installation.portal.port}/api/v1/targets/",
@@ -31,6 +29,14 @@ def newcomer(installation: Installation, web_servers: Hosts, request: pytest.Fix
     )
     (target,) = answer.json()["results"]
     return int(target["id"])
+
+
+@pytest.fixture
+def newcomer(installation: Installation, web_servers: Hosts, request: pytest.FixtureRequest) -> int:
+    """A target whose key came with the inventory and waits to be looked at; its id."""
+    name = f"newcomer-{abs(hash(request.node.name)) % 10**6}"
+    entry = {**web_servers.inventory()["hosts"][1], "name": name, "environment": "dev"}
+    return add_target(installation, entry)
 
 
 def open_target(page: Page, target: int) -> str:
@@ -83,3 +89,22 @@ def test_a_test_of_a_target_shows_how_far_it_came(
     page.get_by_role("button", name=re.compile("^Test")).first.click()
     expect(page.locator("#test")).to_contain_text(re.compile("reachable", re.IGNORECASE), timeout=30_000)
     shot(page, "target-tested")
+
+
+def test_another_key_than_the_trusted_one_is_an_alarm_and_nothing_runs_there(
+    stage: Stage, desk: Desk, installation: Installation, web_servers: Hosts, shot: Shots
+) -> None:
+    one, other = web_servers.inventory()["hosts"][1:3]
+    entry = {**one, "name": "impostor", "environment": "dev", "host_key": other["host_key"]}
+    target = add_target(installation, entry, "--trust-host-keys")
+    page = stage.page("admin")
+    open_target(page, target)
+    page.get_by_role("button", name=re.compile("^Test")).first.click()
+    alarm = page.get_by_role("alert").filter(has_text="another host key than the trusted one")
+    expect(alarm).to_be_visible(timeout=30_000)
+    assert len(set(re.findall("SHA256:[A-Za-z0-9+/]{43}", alarm.inner_text()))) == 2
+    shot(page, "target-changed-key")
+    run = desk.submit(read_step("true"), targets="name:impostor")
+    assert desk.wait(run.id) == "failed"
+    page.goto(reverse("targets"))
+    expect(page.get_by_role("alert")).to_contain_text("impostor")

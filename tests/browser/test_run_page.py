@@ -47,6 +47,19 @@ def test_what_failed_is_on_top_with_its_log_open(
     shot(page.page, "run-failed-on-top")
 
 
+def test_a_remark_on_stderr_does_not_hide_what_a_good_step_says(
+    stage: Stage, desk: Desk, web_servers: Hosts
+) -> None:
+    script = f"echo 'a remark' >&2\n{gated('/tmp/remark', 'what it says', 'the rest')}"
+    run = desk.submit(read_step(script), targets="name:web1")
+    page = RunPage(stage.page("operator"), run.id).open("?target=web1&step=look")
+    page.expect_line("what it says")
+    open_gate(web_servers, "/tmp/remark", "web1")
+    page.expect_line("the rest")
+    page.open()
+    page.expect_line("the rest")
+
+
 def test_a_page_that_is_open_puts_a_failure_on_top_when_it_comes(
     stage: Stage, desk: Desk, web_servers: Hosts
 ) -> None:
