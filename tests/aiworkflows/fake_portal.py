@@ -108,3 +108,5 @@ urlpatterns = [
     path("api/v1/workflows/", broken),
     path("api/v1/", include("aiworkflows.api.urls")),
 ]
+handler404 = "opsportal.error_pages.page_not_found"
+handler500 = "opsportal.error_pages.server_error"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from websockets.sync.client import ClientConnection
 
 from automation.models import Attempt, AttemptState, JobRun, OutputChunk, ResultState, StepResult
@@ -117,8 +117,9 @@ def test_what_was_dropped_shows_as_a_gap(server: Server, run: JobRun, cookie: He
         watch(socket)
         print_bytes(run, attempt, b"head")
         assert next_bytes(socket)["data"] == b"head"
-        OutputChunk.objects.create(attempt=attempt, stream="stdout", offset=1000, end=1004, data=b"tail")
-        Attempt.objects.update(stdout_stored=8, stdout_dropped=996, state=AttemptState.ENDED)
+        with transaction.atomic():
+            OutputChunk.objects.create(attempt=attempt, stream="stdout", offset=1000, end=1004, data=b"tail")
+            Attempt.objects.update(stdout_stored=8, stdout_dropped=996, state=AttemptState.ENDED)
         frame = next_bytes(socket)
         assert (frame["offset"], frame["data"], frame["eof"]) == (1000, b"tail", True)
 
