@@ -1,6 +1,7 @@
 """What every test needs. The environment of the tests is made in `tests/settings.py`."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -14,3 +15,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+def pytest_configure() -> None:
+    """Undo what a shell does to what it puts in the background: it ignores interrupts.
+
+    Every server and script that we start would inherit that, and no script can undo it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)

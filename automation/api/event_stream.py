@@ -118,8 +118,9 @@ class _EventStream:
 
     async def _ended(self) -> bool:
         # The run before its last number: final then, the story is whole.
-        standing = (await self._tailer.read(standings, [self._run_id]))[self._run_id]
-        return standing.final and self._story.last >= standing.last
+        standing = (await self._tailer.read(standings, [self._run_id])).get(self._run_id)
+        # A run that was deleted meanwhile has nothing more to tell.
+        return standing is None or (standing.final and self._story.last >= standing.last)
 
     async def _refused(self) -> bool:
         return await self._tailer.read(refusal, self._visitor, self._run_id) is not None
