@@ -6,6 +6,12 @@ const root = document.querySelector("#plan");
 const news = root.querySelector("#plan-news");
 const reason = root.querySelector("#reason");
 
+// A decision under way brings its own answer; to load the page anew would throw that away.
+let isDeciding = false;
+document.addEventListener("submit", () => {
+  isDeciding = true;
+});
+
 const connection = new Connection({
   socket: root.dataset.socket,
   events: root.dataset.events,
@@ -15,6 +21,7 @@ const connection = new Connection({
     // Who has nothing typed loses nothing by seeing it at once.
     const started = event.kind === "run" && ["queued", "running"].includes(event.state);
     const lookedAt = location.pathname.endsWith("/plan/");
+    if (isDeciding) return;
     if (started && !reason?.value && !lookedAt) location.reload();
     else news.hidden = false;
   },

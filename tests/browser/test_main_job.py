@@ -64,8 +64,7 @@ def test_a_sentence_updates_nginx_after_another_person_approved(
     expect(page.page.get_by_text(SENTENCE).first).to_be_visible()
     shot(page.page, "main-job-plan")
     page.page.get_by_role("button", name="Approve", exact=True).click()
-    watching = RunPage(author, run)
-    author.goto(reverse("run", args=[run]))
+    watching = RunPage(author, run)  # his page of the plan becomes that of the run by itself
     watching.expect_status("running", seconds=30)
     expect(watching.page.locator("#log-live .log-text").first).to_be_visible(timeout=30_000)
     assert desk.status(run) == "running"
