@@ -96,6 +96,20 @@ class Candidate:
             facts={},
         )
 
+    @classmethod
+    def of_leaf(cls, leaf: dict[str, Any]) -> Candidate:
+        """What the query was asked about when the plan was frozen."""
+        return cls(
+            name=leaf["name"],
+            groups=tuple(leaf["groups"]),
+            tags=tuple(leaf["tags"]),
+            environment=leaf["environment"],
+            platform=leaf["platform"],
+            zone=leaf["zone"],
+            variables=leaf["variables"],
+            facts={},
+        )
+
 
 def matching(query: Query, targets: list[Target]) -> list[Target]:
     """Those of `targets` that the query names, in the order in which a rollout takes them."""

@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
@@ -21,6 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks import fanout
 from benchmarks.figures import Case, Column, table, write_json
+from benchmarks.live import Wanted
 from benchmarks.portal import ROOT, Portal
 from benchmarks.targets import Farm
 
@@ -40,18 +40,6 @@ new MutationObserver(() => {
     }
 }).observe(document, {childList: true, subtree: true, characterData: true});
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """How to measure. `folder` is empty and temporary."""
-
-    readers: int
-    lines: int
-    pause: float
-    rounds: int
-    folder: Path
-    json: Path
 
 
 def run(wanted: Wanted) -> str:

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST
 
 from automation import decide
 from automation.dashboard.plan import plan_page, readable
+from automation.dashboard.rights import why_not
 from automation.models import IllegalTransition, JobRun, RunStatus
-from automation.models.access import may
 from automation.models.runs import WAITING
 
 LONGEST_REASON = 2000
@@ -23,8 +23,8 @@ LONGEST_REASON = 2000
 @login_required
 @require_POST
 def run_start(request: HttpRequest, pk: int) -> HttpResponse:
-    if not may(request.user, "runs:submit"):
-        return _refused(request, pk, "Starting runs needs the role operator or admin.", status=403)
+    if reason := why_not(request.user, "runs:submit"):
+        return _refused(request, pk, reason, status=403)
     return _done(request, pk, lambda by, _: decide.start(pk, by=by, plan_hash=_plan_hash(request)))
 
 
@@ -45,8 +45,8 @@ def run_reject(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    if not may(request.user, "runs:control"):
-        return _refused(request, pk, "Cancelling needs the role operator or approver.", status=403)
+    if reason := why_not(request.user, "runs:control"):
+        return _refused(request, pk, reason, status=403)
     return _done(request, pk, lambda by, why: decide.cancel(pk, by=by, reason=why))
 
 

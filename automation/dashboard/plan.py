@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from automation.dashboard.plan_targets import as_text, planned, read_query
+from automation.dashboard.rights import why_not
 from automation.decide import refusal
 from automation.definitions.schema import BODY_KINDS, SHELL_OF
 from automation.models import JobRun, Participant, RunStatus
@@ -80,20 +81,18 @@ def standing(request: HttpRequest, run: JobRun) -> dict[str, Any]:
         "approvals_missing": max(run.approvals_required - len(given), 0),
         "why_not": "" if refused is None else str(refused),
         "may_start": run.status == RunStatus.HELD and asked and may(user, "runs:submit"),
-        "why_not_start": _why_not_start(run, asked=asked, submits=may(user, "runs:submit")),
+        "why_not_start": _why_not_start(run, asked=asked, rights=why_not(user, "runs:submit")),
         "may_cancel": not run.is_final and may(user, "runs:control"),
-        "why_not_cancel": ""
-        if may(user, "runs:control")
-        else "Cancelling needs the role operator or approver.",
+        "why_not_cancel": why_not(user, "runs:control"),
     }
 
 
-def _why_not_start(run: JobRun, *, asked: bool, submits: bool) -> str:
+def _why_not_start(run: JobRun, *, asked: bool, rights: str) -> str:
     if run.status != RunStatus.HELD:
         return ""
     if not asked:
         return "Only somebody who asked for this run can start it."
-    return "" if submits else "Starting runs needs the role operator or admin."
+    return rights
 
 
 def _production(run: JobRun) -> bool:

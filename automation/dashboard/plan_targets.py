@@ -11,6 +11,7 @@ from automation.definitions.errors import QueryError
 from automation.definitions.query import Query, Term, parse
 from automation.models import RunTarget
 from automation.models.inventory import fingerprint
+from automation.plan import Candidate
 
 WORDS = {
     "name": "name",
@@ -22,41 +23,14 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenCandidate:
-    """A leaf as a target query sees it: what the query was asked about when the plan was frozen."""
-
-    name: str
-    groups: tuple[str, ...]
-    tags: tuple[str, ...]
-    environment: str
-    platform: str
-    zone: str
-    variables: dict[str, Any]
-    facts: dict[str, Any]
-
-    @classmethod
-    def of(cls, leaf: dict[str, Any]) -> FrozenCandidate:
-        return cls(
-            name=leaf["name"],
-            groups=tuple(leaf["groups"]),
-            tags=tuple(leaf["tags"]),
-            environment=leaf["environment"],
-            platform=leaf["platform"],
-            zone=leaf["zone"],
-            variables=leaf["variables"],
-            facts={},
-        )
-
-
 def reasons(query: Query, leaf: dict[str, Any]) -> list[str]:
     """In words, how each term of the query holds for this leaf; what let it in stands first."""
-    candidate = FrozenCandidate.of(leaf)
+    candidate = Candidate.of_leaf(leaf)
     terms = sorted(query.terms, key=lambda term: term.negated)
     return [_reason(term, candidate) for term in terms]
 
 
-def _reason(term: Term, candidate: FrozenCandidate) -> str:
+def _reason(term: Term, candidate: Candidate) -> str:
     if not term.matches(candidate):
         return f"does not match {term.to_text()}"
     if term.field == "all":

@@ -117,10 +117,9 @@ class _Work:
             while followed:
                 try:
                     followed = self._follow(followed)
-                except Exception:
+                except Exception:  # whatever it is, everybody who follows depends on this thread
                     if self._loop.is_closed():
                         return  # the process ends
-                    # Whatever it is, everybody who follows depends on this thread.
                     log.exception("the live path pauses for a moment")
                     connection.close()
                     time.sleep(PAUSE_AFTER_FAILURE)

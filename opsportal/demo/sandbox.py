@@ -83,7 +83,7 @@ class Sandbox:
         try:
             with Path(os.devnull).open("r+b") as nothing:
                 _, ended = self.run(command, (nothing.fileno(), writing, nothing.fileno()))
-        except BaseException:
+        except BaseException:  # cancelled too: nobody else closes it
             os.close(reading)
             raise
         finally:

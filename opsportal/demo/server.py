@@ -85,7 +85,7 @@ class RunningHost:
         sandbox = await start(self.host.root(self.base), self.host.name, stand_ins(self.base))
         try:
             await prove(sandbox, name=self.host.name, hidden=[*hidden_files(), self.base])
-        except BaseException:
+        except BaseException:  # cancelled too: what is not proven must not live
             sandbox.end()
             raise
         self.sandbox = sandbox
@@ -154,7 +154,7 @@ async def run_session(sandbox: Sandbox, process: asyncssh.SSHServerProcess[bytes
     ours = [os.fdopen(in_write, "wb", 0), os.fdopen(out_read, "rb", 0), os.fdopen(err_read, "rb", 0)]
     try:
         number, ended = sandbox.run(process.command, (in_read, out_write, err_write))
-    except BaseException:
+    except BaseException:  # cancelled too: nobody else closes them
         for end in ours:
             end.close()
         raise

@@ -237,7 +237,7 @@ def test_a_held_run_is_started_by_its_author_only(ana: User, ben: User) -> None:
 
 def test_a_waiting_run_is_cancelled_by_who_may(run: JobRun, ana: User) -> None:
     viewer = signed_in(person("vera", "viewer"))
-    assert "Cancelling needs the role" in text_of(viewer, run)
+    assert "This needs the role operator, approver or admin" in text_of(viewer, run)
     assert decide(viewer, run, "cancel")[0] == 403
     assert decide(signed_in(ana), run, "cancel", reason="changed our minds")[0] == 302
     run.refresh_from_db()

@@ -156,7 +156,7 @@ def test_events_and_inputs_are_listed_as_text(vera: Client) -> None:
 def test_a_viewer_sees_no_way_to_cancel_but_why(vera: Client) -> None:
     run = running(1)
     text = page(vera, run)
-    assert "Cancelling needs the role operator or approver." in text
+    assert "This needs the role operator, approver or admin; an administrator can give it to you." in text
     assert f"/runs/{run.pk}/cancel/" not in text
 
 
