@@ -117,6 +117,8 @@ class _Bench:
             timeout=SECONDS,
             spool=self.probe.spool,
             spool_id=self.probe.spool_id or "",
+            guard=self.probe.guard,
+            detach=self.probe.detach,
         )
         end = envelope.run(
             connection,

@@ -12,18 +12,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, TypeVar, get_args
 
 from automation.libraries.envelope_exchange import Exchange, open_exchange
 from automation.libraries.envelope_frames import Record
-from automation.libraries.envelope_upload import Header, Upload, build_upload
-from automation.libraries.errors import ConnectionLost, SpoolUnusable
+from automation.libraries.envelope_upload import Detach, Guard, Header, Upload, build_upload
+from automation.libraries.errors import BecomeFailed, ConnectionLost, ShellUnusable, SpoolUnusable
 from automation.libraries.outputs import OUTPUTS_LIMIT, read_outputs
 from automation.libraries.types import Connection, OnOutput, Stream
 from credentials.secret import Secret
 
-Detach = Literal["scope", "session", "group"]
 How = Literal["ended", "cancelled", "timed_out", "output_limit", "rebooted", "lost_guard"]
 Choice = TypeVar("Choice", bound=str)
 TICKS_PER_SECOND = 100
@@ -32,7 +32,10 @@ TICKS_PER_SECOND = 100
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a login can do on a target. `spool` is None where no place is fit: then a loss proves nothing."""
+    """What a login can do on a target. `spool` is None where no place is fit: then a loss proves nothing.
+
+    `guard` is the quickest guard that the target has what it needs for.
+    """
 
     boot: str
     up_seconds: float
@@ -41,6 +44,7 @@ class Probe:
     detach: Detach
     user: str
     survives_logout: bool | None
+    guard: Guard = "sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Order:
 
     `timeout` and `grace` are seconds (whole ones, rounded up), `output_limit` is bytes of both streams
     together. `spool` and `spool_id` come from the probe; without a spool the script is bound to the channel.
-    `forget` names attempts whose directories may go.
+    `guard` and `detach` come from the probe too; the guard in sh finds out by itself how to detach. `forget`
+    names attempts whose directories may go.
     """
 
     attempt: str
@@ -62,6 +67,8 @@ class Order:
     become: bool = False
     output_limit: int = 1024**3
     forget: tuple[str, ...] = ()
+    guard: Guard = "sh"
+    detach: Detach = "session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ def probe(
     upload = build_upload(header, become=become, become_password=become_password)
     with _exchange(connection, upload, become=become, deadline=deadline) as exchange:
         boot, up_seconds = _identity(exchange.answer())
-        detach, survives, user, spool_id, place = _fields(exchange.answer(), "PROBE", 5)
+        detach, survives, user, spool_id, place, perl = _fields(exchange.answer(), "PROBE", 6)
     return Probe(
         boot=boot,
         up_seconds=up_seconds,
@@ -164,6 +171,7 @@ def probe(
         detach=_one_of(detach, get_args(Detach)),
         user=user,
         survives_logout={"yes": True, "no": False}.get(survives),
+        guard="perl" if perl == "yes" else "sh",
     )
 
 
@@ -181,10 +189,36 @@ def run(
 
     `on_started` is called when the target has said that the script is started. Raises what `probe` raises
     (`sent` False: nothing was started), and `ConnectionLost` or `CommandTimeout` with `sent` True: then
-    `reclaim` tells.
+    `reclaim` tells. Where the guard in Perl cannot be started any more, the one in sh is.
     """
     if control.cancelled or control.expired:
         return Refused("cancelled")
+    take = partial(
+        _run,
+        connection,
+        on_started=on_started,
+        on_output=on_output,
+        control=control,
+        deadline=deadline,
+        become_password=become_password,
+    )
+    if order.guard == "perl" and order.spool:
+        # Both say that the guard never spoke. A refused password is not tried twice: it may lock the login.
+        with contextlib.suppress(ShellUnusable, *(() if become_password else (BecomeFailed,))):
+            return take(order)
+    return take(replace(order, guard="sh"))
+
+
+def _run(
+    connection: Connection,
+    order: Order,
+    *,
+    on_started: Callable[[], None],
+    on_output: OnOutput,
+    control: Control,
+    deadline: float,
+    become_password: Secret | None,
+) -> End | Refused:
     header = Header(
         "run" if order.spool else "direct",
         attempt=order.attempt,
@@ -195,6 +229,8 @@ def run(
         grace=order.grace,
         output_limit=order.output_limit,
         forget=order.forget,
+        guard=order.guard,
+        detach=order.detach if order.guard == "perl" else None,
     )
     upload = build_upload(header, order.payload, become=order.become, become_password=become_password)
     with _exchange(

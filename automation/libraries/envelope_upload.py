@@ -19,6 +19,8 @@ from typing import Literal
 from credentials.secret import Secret
 
 Operation = Literal["probe", "run", "reclaim", "direct"]
+Detach = Literal["scope", "session", "group"]
+Guard = Literal["sh", "perl"]
 
 SUDO_PROMPT = "opsportal-password:"
 MAX_PAYLOAD = 16 * 1024 * 1024
@@ -33,6 +35,15 @@ _BOOTSTRAP = (
     'if [ "$ops_w" = opsportal-guard ]; then '
     'ops_g=$(dd bs="$ops_c" count=1 iflag=fullblock 2>/dev/null); '
     'if [ "${#ops_g}" = "$ops_c" ]; then eval "$ops_g"; exit 0; fi; exit 92; fi; done; exit 91'
+)
+# The same in Perl. The newline is `$/`, because fish would take a backslash for its own.
+_PERL_BOOTSTRAP = (
+    '$buffer = ""; while (1) { while (($at = index($buffer, $/)) >= 0) { '
+    '$line = substr($buffer, 0, $at + 1, ""); if ($line =~ /^opsportal-guard ([0-9a-f]+) ([0-9]+)$/) { '
+    "($nonce, $want) = ($1, $2); while (length($buffer) < $want) { "
+    "sysread(STDIN, $buffer, 65536, length($buffer)) || exit 92 } "
+    'eval(substr($buffer, 0, $want, "")); exit 93 } } '
+    "sysread(STDIN, $buffer, 65536, length($buffer)) || exit 91 }"
 )
 _HEX = re.compile(r"[0-9a-f]{32}")
 _WORD = re.compile(r"[0-9A-Za-z_.-]{1,128}")
@@ -53,6 +64,8 @@ class Header:
     output_limit: int = 0
     offsets: tuple[int, int] = (0, 0)
     forget: tuple[str, ...] = ()
+    guard: Guard = "sh"
+    detach: Detach | None = None
 
     def __post_init__(self) -> None:
         for attempt in (self.attempt, *self.forget):
@@ -61,6 +74,8 @@ class Header:
         _require(_WORD, self.spool_id, "a spool id")
         if self.spool is not None:
             _require(_PATH, self.spool, "a spool path")
+        if self.guard == "perl" and (self.operation != "run" or self.detach not in ("scope", "session")):
+            raise ValueError("The guard in Perl runs scripts in a scope or a session of their own.")
 
     def encode(self, payload: bytes, *, become: bool) -> bytes:
         """The three lines of the header, for this payload."""
@@ -69,7 +84,7 @@ class Header:
             self.attempt,
             self.installation,
             self.spool_id,
-            "auto",
+            self.detach or "auto",
             len(payload),
             hashlib.sha256(payload).hexdigest(),
             max(1, math.ceil(self.timeout)),
@@ -105,22 +120,34 @@ def build_upload(
     if payload or header.operation in ("run", "direct"):
         payload += b"#" + header.attempt.encode()
     nonce = secrets.token_hex(16)
-    guard = _guard(header.operation)
+    guard = _perl_guard() if header.guard == "perl" else _guard(header.operation)
     start = f"opsportal-guard {nonce} {len(guard)}\n".encode()
     password = _password_line(become_password)
     return Upload(
-        command=_command(become=become, password=bool(password)),
+        command=_command(_interpreter(header), become=become, password=bool(password)),
         nonce=nonce,
         data=b"".join((password, start, guard, header.encode(payload, become=become), payload)),
     )
 
 
-def _command(*, become: bool, password: bool) -> str:
-    shell = f"sh -c '{_BOOTSTRAP}'"
+def _interpreter(header: Header) -> str:
+    if header.guard == "sh":
+        return f"sh -c '{_BOOTSTRAP}'"
+    perl = f"perl -e '{_PERL_BOOTSTRAP}'"
+    if header.detach != "scope":
+        return perl
+    attempt = header.attempt
+    return (
+        f"systemd-run --quiet --scope --collect --unit=opsportal-{attempt} "
+        f"'--description=OpsPortal attempt {attempt}' {perl}"
+    )
+
+
+def _command(interpreter: str, *, become: bool, password: bool) -> str:
     if not become:
-        return shell
+        return interpreter
     # C: sudo's refusals are told apart by their words. -k: ask although it asked a minute ago.
-    return f"env LC_ALL=C sudo {f'-k -S -p {SUDO_PROMPT} ' if password else '-n '}{shell}"
+    return f"env LC_ALL=C sudo {f'-k -S -p {SUDO_PROMPT} ' if password else '-n '}{interpreter}"
 
 
 def _password_line(become_password: Secret | None) -> bytes:
@@ -135,13 +162,22 @@ def _password_line(become_password: Secret | None) -> bytes:
 @cache
 def _guard(operation: Operation) -> bytes:
     """The program for one operation, without its comments: they are for readers, not for the wire."""
-    folder = Path(__file__).parent / "guard"
-    lines = [f"ops_boot_line='{_BOOTSTRAP}'"]
-    for part in _PARTS[operation]:
-        source = (folder / f"{part}.sh").read_text(encoding="ascii")
-        lines += [line for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = [f"ops_boot_line='{_BOOTSTRAP}'", f"ops_bash='{_code('script.bash')}'"]
+    lines += [_code(f"{part}.sh") for part in _PARTS[operation]]
     # The target compares lengths after `$( )`, which eats newlines at the end.
     return "\n".join(lines).encode("ascii")
+
+
+@cache
+def _perl_guard() -> bytes:
+    return f"our $script = '{_code('script.bash')}';\n{_code('run.pl')}".encode("ascii")
+
+
+def _code(name: str) -> str:
+    source = (Path(__file__).parent / "guard" / name).read_text(encoding="ascii")
+    return "\n".join(
+        line for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    )
 
 
 def _require(pattern: re.Pattern[str], value: str, what: str) -> None:

@@ -27,10 +27,10 @@ ops_reader() {
     echo gone
 }
 
-# The keeper writes where we read, under the same numbers: equal places, nothing new. Costs no process.
+# $1: our descriptor, $2: the keeper's. Equal places: nothing new. Costs no process.
 ops_new() {
     ops_there= ops_here=
-    read -r ops_line ops_there <"/proc/$ops_keeper/fdinfo/$1"
+    read -r ops_line ops_there <"/proc/$ops_keeper/fdinfo/$2"
     read -r ops_line ops_here <"/proc/self/fdinfo/$1"
     [ "$ops_there" != "$ops_here" ]
 }
@@ -38,8 +38,8 @@ ops_new() {
 # The descriptors 5 and 6 keep the place, so nothing is read twice. dd takes turns of 16 MiB, so that one
 # stream cannot starve the other.
 ops_pump() {
-    ops_new 5 && dd bs=65536 count=256 <&5
-    ops_new 6 && dd bs=65536 count=256 <&6 >&4
+    ops_new 5 "$ops_out_fd" && dd bs=65536 count=256 <&5
+    ops_new 6 "$ops_err_fd" && dd bs=65536 count=256 <&6 >&4
 }
 
 # $1: how it ended, $2: exit code or -, $3: names left, $4: was the target restarted since it began? The places of 5 and 6 are the bytes that were sent.
@@ -59,7 +59,7 @@ ops_ended() {
     [ -e "$1" ] || return 1
     ops_restarted=yes
     # It is the file that said "running", under its last name.
-    read -r ops_rest ops_rest ops_when <"$1" && [ "$ops_when" = "$ops_boot" ] && ops_restarted=no
+    read -r ops_rest ops_rest ops_when ops_rest <"$1" && [ "$ops_when" = "$ops_boot" ] && ops_restarted=no
     ops_line=${1##*/exit.}
     ops_how=${ops_line#*.} ops_code=${ops_line%%.*} ops_left=
     [ -s "$ops_dir/left" ] && read -r ops_left <"$ops_dir/left"
@@ -72,7 +72,7 @@ ops_ended() {
 ops_keeper_lives() {
     for ops_line in "$ops_dir"/running "$ops_dir"/stopping.*; do
         [ -n "$ops_keeper" ] && break
-        read -r ops_keeper ops_since ops_when <"$ops_line"
+        read -r ops_keeper ops_since ops_when ops_out_fd ops_err_fd <"$ops_line"
     done
     [ -n "$ops_keeper" ] || return 0
     ops_looks=$(((ops_looks + 1) % 16))

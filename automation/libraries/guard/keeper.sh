@@ -1,16 +1,10 @@
 # The guard, part: the keeper, which owns the script until its end, and its watcher, which stops it.
 #
-# An attempt's directory: running (pid, its start time, boot) -> stopping.HOW -> exit.CODE.HOW, each step one
+# An attempt's directory: running (pid, its start time, boot, its descriptors of out and err) -> stopping.HOW -> exit.CODE.HOW, each step one
 # rename; start/ (made once, by the keeper or by who fences); out, err, output, session, left.
 #
 # The script writes into pipes, not into the files: `echo >/dev/stderr` would cut a file to nothing. tee goes
 # on reading when the disk is full, so that the script does not die of it.
-
-# The script's shell takes the payload from its input, so it is never on disk, in an argument or in an
-# environment. The mark at its end shows that it came whole. The script must not find the variables.
-ops_bash='_ops=$(</proc/self/fd/0); _ops_cut=${_ops%"#$OPSPORTAL_ATTEMPT"}; [ "$_ops" = "$_ops_cut" ] && exit 125
-[ "$OPSPORTAL_OUTPUT" = /dev/null ] || echo $$ 2>/dev/null >"${OPSPORTAL_OUTPUT%output}session"; exec </dev/null; eval "unset _ops _ops_cut
-$_ops_cut"'
 
 # --norc: bash under sshd may read .bashrc otherwise, with the payload as its input.
 ops_start_bash() {
@@ -179,7 +173,7 @@ ops_keep() {
     ops_mine=$ops_began ops_home=$ops_session
     ops_find_scope
     ops_output=$ops_dir/output
-    printf '%s %s %s\n' "$ops_me" "$ops_mine" "$ops_boot" >"$ops_dir/running" || { echo refused spool.full; exit 0; }
+    printf '%s %s %s 5 6\n' "$ops_me" "$ops_mine" "$ops_boot" >"$ops_dir/running" || { echo refused spool.full; exit 0; }
     exec 5>>"$ops_dir/out" 6>>"$ops_dir/err"
     # The last act before the script: of this and a fence, only one can be.
     mkdir "$ops_dir/start" || { mv "$ops_dir/running" "$ops_dir/fenced"; echo refused fenced; exit 0; }

@@ -49,10 +49,17 @@ ops_find_survival() {
     fi
 }
 
+# With Perl the guard is one process; what it needs beside it is looked for here.
+ops_find_perl() {
+    ops_perl=no
+    [ "$ops_detach" != group ] && command -v sha256sum >/dev/null && perl -e 'exit($] < 5.010)' && ops_perl=yes
+}
+
 ops_probe() {
     ops_user_id
     ops_find_detach
     ops_find_survival
     ops_find_spool
-    ops_say "PROBE $ops_detach $ops_survives $(id -un) $ops_found_id $ops_spool"
+    ops_find_perl
+    ops_say "PROBE $ops_detach $ops_survives $(id -un) $ops_found_id $ops_spool $ops_perl"
 }
