@@ -242,6 +242,7 @@ class Spool(models.Model):
     path = models.CharField(max_length=500, blank=True)
     boot = models.CharField(max_length=100, blank=True)
     detach = models.CharField(max_length=10, blank=True)
+    guard = models.CharField(max_length=10, default="sh")
     survives_logout = models.BooleanField(null=True)
     seen_at = models.DateTimeField(default=timezone.now)
 

@@ -84,6 +84,7 @@ class Reports:
                 "path": message.probe.spool or "",
                 "boot": message.probe.boot,
                 "detach": message.probe.detach,
+                "guard": message.probe.guard,
                 "survives_logout": message.probe.survives_logout,
                 "seen_at": timezone.now(),
             },

@@ -231,6 +231,7 @@ class Steering:
         self._out(work, lambda: self._wire.reclaim(errand, intent_age=age, offsets=offsets))
 
     def _errand(self, work: Work, attempt: Attempt, *, forget: tuple[str, ...] = ()) -> Errand:
+        spool = work.spools.get(attempt.become)
         order = Order(
             attempt=attempt.pk.hex,
             installation=self._installation,
@@ -241,6 +242,8 @@ class Steering:
             spool_id=attempt.spool_id,
             output_limit=OUTPUT_LIMIT,
             forget=forget,
+            guard="perl" if spool and spool.guard == "perl" else "sh",
+            detach="scope" if spool and spool.detach == "scope" else "session",
         )
         return Errand(work.where, order, work.control)
 

@@ -17,7 +17,10 @@ SHELLS = {
     "bash as sh": ("/bin/bash", "/usr/bin/bash"),
     "busybox": ("/bin/sh", "/usr/bin/busybox"),
     "csh": ("/bin/tcsh", "/usr/bin/dash"),
+    "perl": ("/bin/bash", "/usr/bin/dash"),
+    "csh and perl": ("/bin/tcsh", "/usr/bin/dash"),
 }
+"""A login's shell and its `sh`; the guard is in sh but where Perl is named."""
 
 
 def path_with_shell(folder: Path, shell: str) -> str:
@@ -45,13 +48,13 @@ def make_login(folder: Path, *, kind: str = "dash", **env: str) -> Login:
         env={"HOME": str(home), "PATH": path_with_shell(folder / "bin", shell), "MARK": mark[5:], **env},
         cwd=home,
     )
-    return Login(connection, mark=mark)
+    return Login(connection, mark=mark, guard="perl" if kind.endswith("perl") else "sh")
 
 
-@pytest.fixture
-def login(tmp_path: Path) -> Iterator[Login]:
-    """An account with dash as `sh`; whatever a test leaves running fails it."""
-    login = make_login(tmp_path)
+@pytest.fixture(params=["dash", "perl"])
+def login(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Login]:
+    """An account for each of the guards; whatever a test leaves running fails it."""
+    login = make_login(tmp_path, kind=request.param)
     yield login
     login.connection.close()
     eventually(lambda: not processes_with(login.mark), within=5)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from automation.libraries.envelope import Control, End, Fenced, Order, Probe, Refused, probe, reclaim, run
+from automation.libraries.envelope_upload import Guard
 from automation.libraries.types import Connection, Stream
 
 PATIENCE = 30.0
@@ -50,6 +51,7 @@ class Login:
     spool: str | None = None
     become: bool = False
     mark: str = ""
+    guard: Guard = "sh"
 
     def __post_init__(self) -> None:
         self.probe: Probe = probe(
@@ -66,6 +68,8 @@ class Login:
             spool=self.probe.spool,
             spool_id=self.probe.spool_id or "",
             become=self.become,
+            guard=self.guard,
+            detach=self.probe.detach,
         )
 
     def run(self, script: bytes | Order, control: Control | None = None) -> tuple[End | Refused, Output]:
