@@ -170,7 +170,9 @@ def _guard(operation: Operation) -> bytes:
 
 @cache
 def _perl_guard() -> bytes:
-    return f"our $script = '{_code('script.bash')}';\n{_code('run.pl')}".encode("ascii")
+    seldom = _code("seldom.pl").replace("\\", "\\\\").replace("'", "\\'")
+    texts = f"our $script = '{_code('script.bash')}';\nour $seldom = '{seldom}';\n"
+    return (texts + _code("run.pl")).encode("ascii")
 
 
 def _code(name: str) -> str:

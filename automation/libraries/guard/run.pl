@@ -7,16 +7,17 @@
 # Everything is one loop: the script's pipes are emptied into files as fast as it writes, the channel gets what
 # it takes without making us wait, and a lost channel changes nothing but that.
 
-our ($buffer, $nonce);
-my ($EINTR, $WNOHANG, $READ_AT_ONCE, $OUTPUTS_LIMIT) = (4, 1, 65536, 65537);
-my ($BATCH, $ENOUGH) = (2, 32768);    # hundredths of a second between two small pieces; bytes that do not wait
-my (%order, $dir, $boot, $payload, $above, $mine, $home, $child, $code, $scope);
-my ($deadline, $checked, $connected) = (0, 16777216, 1);
-my (@script, @file, @reading);        # by stream, 1 or 2: the script's pipe, what we write, what we send from
-my (@size, @sent, @last) = ();
-my @channel = (undef, \*STDOUT, \*STDERR);
-my @wait = ("", "", "");
-my ($script_input, $stop, $left, $ended, $reaped_at);
+# Package variables, because seldom.pl is compiled later and shares them.
+our ($buffer, $nonce, $script, $seldom);
+our ($EINTR, $WNOHANG, $READ_AT_ONCE, $OUTPUTS_LIMIT) = (4, 1, 65536, 65537);
+our ($BATCH, $ENOUGH) = (2, 32768);    # hundredths of a second between two small pieces; bytes that do not wait
+our %SETSID = (62 => 112, 183 => 157);    # the call's number, by the machine that perl is built for
+our (%order, $dir, $boot, $payload, $above, $mine, $home, $child, $code, $scope);
+our ($deadline, $checked, $connected) = (0, 16777216, 1);
+our (@script, @file, @reading);        # by stream, 1 or 2: the script's pipe, what we write, what we send from
+our (@size, @sent, @last, @wait);
+our @channel = (undef, \*STDOUT, \*STDERR);
+our ($script_input, $stop, $left, $ended, $reaped_at);
 
 sub slurp {
     open(my $file, "<", shift) or return "";
@@ -30,12 +31,6 @@ sub spit {
     open(my $file, ">", $path) or return 0;
     my $written = syswrite($file, $text);
     return defined $written && $written == length $text;
-}
-
-# What is in a directory; glob would load a module.
-sub names {
-    opendir(my $directory, shift) or return;
-    return grep { $_ ne "." && $_ ne ".." } readdir $directory;
 }
 
 # Hundredths of a second since boot: no clock change can move it.
@@ -142,18 +137,10 @@ sub catch_signals {
     $SIG{CHLD} = sub { };    # ends our select
 }
 
-sub find_scope {
-    return if $order{detach} ne "scope";
-    my ($path) = slurp("/proc/self/cgroup") =~ m{^[^:]*:[^:]*:(.*opsportal-$order{attempt}\.scope)$}m or return;
-    for my $root (qw(/sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd)) {
-        return $scope = "$root$path" if -r "$root$path/cgroup.procs";
-    }
-}
-
 sub start {
     $deadline = clock() + $order{timeout} * 100;
     ($home, $mine) = (process($$))[3, 4];
-    find_scope();
+    find_scope() if $order{detach} eq "scope";
     for my $stream (1, 2) {
         my $path = "$dir/" . ($stream == 1 ? "out" : "err");
         open($file[$stream], ">>", $path) && open($reading[$stream], "<", $path) or refuse("spool.full");
@@ -182,9 +169,19 @@ sub become_script {
     delete $ENV{BASH_ENV};
     $ENV{OPSPORTAL_ATTEMPT} = $order{attempt};
     $ENV{OPSPORTAL_OUTPUT} = "$dir/output";
+    my @bash = ("bash", "--norc", "-c", $script, "bash");
     open(STDIN, "<&", $input) && open(STDOUT, ">&", $out) && open(STDERR, ">&", $err)
-        && exec "setsid", "bash", "--norc", "-c", $main::script, "bash";
+        && (lead_session() ? exec @bash : exec "setsid", @bash);
     kill KILL => $$;
+}
+
+# setsid(2), where its number is sure: the program setsid costs as much as starting bash once more.
+sub lead_session {
+    open(my $perl, "<", "/proc/self/exe") or return 0;
+    sysread($perl, my $elf, 20) == 20 or return 0;
+    my ($bits, $machine) = unpack "x4 C x13 v", $elf;
+    my $number = $SETSID{$machine};
+    return $bits == 2 && $number && syscall($number) == $$;
 }
 
 # What the script wrote goes into the files. On a full disk it is lost, but the script does not die of it.
@@ -255,6 +252,14 @@ sub send_piece {
 
 # ---- stopping
 
+# What few scripts need is compiled when it is needed: that takes longer than to run it.
+sub AUTOLOAD {
+    my $name = our $AUTOLOAD;
+    eval $seldom;
+    die $@ if $@;
+    goto &$name;
+}
+
 # Of this, the script's own end and another's wish, only one can win.
 sub stop_running { rename "$dir/running", "$dir/stopping.$_[0]" }
 
@@ -263,76 +268,13 @@ sub stopping {
     return;
 }
 
-sub processes { return grep { /^\d+$/ } names("/proc") }
-
-# Processes of the script that still live: all of its session, and of its scope but us.
-sub members {
-    my %in_scope = map { $_ => 1 } $scope ? split(' ', slurp("$scope/cgroup.procs")) : ();
-    my @found;
-    for my $pid (processes()) {
-        my ($state, undef, undef, $session, $began) = process($pid) or next;
-        next if $state eq "Z" || $began < $mine || $session == $home;
-        push @found, $pid if $session == $child || $in_scope{$pid};
-    }
-    return @found;
-}
-
-# What carries this attempt's mark in its environment: names and pids, for people.
-sub marked {
-    my @found;
-    for my $pid (processes()) {
-        slurp("/proc/$pid/environ") =~ /(?:^|\0)OPSPORTAL_ATTEMPT=$order{attempt}(?:\0|$)/ or next;
-        my ($state) = process($pid) or next;
-        next if $state eq "Z";
-        (my $name = slurp("/proc/$pid/comm")) =~ s/\n\z//;
-        $name =~ tr/A-Za-z0-9_.-/?/c;
-        push @found, "$name:$pid";
-    }
-    return join ",", @found;
-}
-
-# TERM, grace, KILL until nothing is left; then name what got away. It may be a moment before the script's shell
-# is there to be stopped; on a full disk it cannot say so.
-sub go_on_stopping {
-    my $now = clock();
-    $stop ||= {asked => $now};
-    return if $stop->{over};
-    if (!$stop->{until}) {
-        return if !-s "$dir/session" && !defined $code && $now - $stop->{asked} < 100;
-        $stop->{until} = $now + $order{grace} * 100;
-        my @members = members();
-        kill TERM => @members;
-        kill CONT => @members;
-        return;
-    }
-    my @members = members();
-    if (@members) {
-        kill KILL => @members if $now >= $stop->{until};
-        return;
-    }
-    return if !defined $code;
-    $left = marked();
-    spit("$dir/left", "$left\n") if $left;
-    $stop->{over} = 1;
-}
-
 # Only a script that itself wrote much can be ended for a full disk; else none could be used to clean one up.
 sub wrote_too_much {
     my $sum = $size[1] + $size[2];
     return 1 if $sum > $order{limit};
     return 0 if $sum <= $checked;
     $checked = $sum + 1048576;
-    pipe(my $answer, my $say) or return 0;
-    my $asking = fork;
-    return 0 if !defined $asking;
-    if (!$asking) {
-        open(STDOUT, ">&", $say) && exec "stat", "-f", "-c", "%a %b", $dir;
-        kill KILL => $$;
-    }
-    close $say;
-    my ($free, $all) = split ' ', <$answer> || "";
-    waitpid $asking, 0;
-    return $all && $free * 10 < $all;
+    return disk_is_full();
 }
 
 sub watch {
@@ -390,18 +332,6 @@ sub fill_to_end {
     }
 }
 
-# What a caller no longer needs; never one that is still at work.
-sub forget_old {
-    for my $attempt (split ' ', $order{forget}) {
-        my $old = "$order{spool}/attempts/$attempt";
-        next if $attempt !~ /^[0-9a-f]{32}$/ || grep { /^(?:running$|stopping)/ } names($old);
-        unlink map { "$old/start/$_" } names("$old/start");
-        rmdir "$old/start";
-        unlink map { "$old/$_" } names($old);
-        rmdir $old;
-    }
-}
-
 # ---- all of it
 
 sub look {
@@ -446,7 +376,7 @@ until ($ended) {
     if ($now - $watched >= 10 || $stop) { watch(); $watched = $now }
     record_end() if defined $code && pipes_over();
 }
-forget_old();
+forget_old() if $order{forget} ne "-";
 exit 0 if !$script[1] && !$script[2];
 lose_channel();
 while ($script[1] || $script[2]) { look() }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from automation.libraries.envelope import Control, End, Refused, probe, run
+from automation.libraries.envelope_upload import Header, build_upload
 from automation.libraries.errors import BecomeFailed, BecomePasswordRequired, ShellUnusable
 from credentials.secret import Secret
 from tests.libraries.envelope.conftest import make_login
@@ -196,3 +198,60 @@ def test_through_a_real_sshd_a_script_outlives_its_connection(
     (tmp_path / "gate").touch()
     end, output = login.reclaim(order.attempt, offsets=(4, 0))
     assert isinstance(end, End) and (end.exit_code, output.stdout) == (7, b"two\n")
+
+
+def test_a_perl_that_went_away_starts_nothing_and_the_shell_takes_over(tmp_path: Path) -> None:
+    login = make_login(tmp_path, kind="perl")
+    (tmp_path / "bin" / "perl").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "bin" / "perl").chmod(0o755)
+    end, output = login.run(b"echo once")
+    assert isinstance(end, End) and (end.exit_code, output.stdout) == (0, b"once\n")
+
+
+def test_a_perl_of_another_machine_asks_the_program_for_a_session(tmp_path: Path) -> None:
+    login = make_login(tmp_path, kind="perl")
+    upload = build_upload(
+        Header(
+            "run",
+            attempt="5" * 32,
+            installation="lab",
+            spool=login.probe.spool,
+            spool_id=login.probe.spool_id or "",
+            timeout=20,
+            output_limit=1000,
+            guard="perl",
+            detach="session",
+        ),
+        b'read -ra stat </proc/$$/stat; [ "${stat[5]}" = $$ ] && echo leads\n',
+        become=False,
+    )
+    known, unknown = b"%SETSID = (62 =>", b"%SETSID = (99 =>"
+    assert known in upload.data
+    channel = login.connection.open_channel(upload.command, deadline=soon())
+    channel.send(upload.data.replace(known, unknown), deadline=soon())
+    said = b""
+    while not channel.ended and channel.wait(deadline=soon()):
+        said += channel.read("stdout")
+    assert b"leads\n" in said
+
+
+def test_a_systemd_that_refuses_a_scope_leaves_the_script_to_the_shell(tmp_path: Path) -> None:
+    login = make_login(tmp_path, kind="perl")
+    (tmp_path / "bin" / "systemd-run").write_text("#!/bin/sh\necho 'Failed to start' >&2\nexit 1\n")
+    (tmp_path / "bin" / "systemd-run").chmod(0o755)
+    end, output = login.run(dataclasses.replace(login.order(b"echo once"), detach="scope"))
+    assert isinstance(end, End) and (end.exit_code, output.stdout) == (0, b"once\n")
+
+
+def test_a_guard_in_a_scope_is_one_process_that_systemd_starts(tmp_path: Path) -> None:
+    login = make_login(tmp_path, kind="perl")
+    (tmp_path / "bin" / "systemd-run").write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/asked\n'
+        'while [ "$1" != perl ]; do shift; done\nexec "$@"\n'
+    )
+    (tmp_path / "bin" / "systemd-run").chmod(0o755)
+    order = dataclasses.replace(login.order(b"echo once"), detach="scope")
+    end, output = login.run(order)
+    assert isinstance(end, End) and (end.exit_code, output.stdout) == (0, b"once\n")
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert "--scope" in asked and f"--unit=opsportal-{order.attempt}" in asked
