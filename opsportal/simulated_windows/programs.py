@@ -9,6 +9,7 @@ from typing import Any
 
 from opsportal.simulated_windows.behaviours import Behaviours
 from opsportal.simulated_windows.bootstrap import is_bootstrap, play_bootstrap
+from opsportal.simulated_windows.cmdlets import sessions
 from opsportal.simulated_windows.command_line import (
     CMD_LIMIT,
     NotEmulated,
@@ -116,7 +117,8 @@ class Programs:
                     "\r\nWindows IP Configuration\r\n\r\n   (simulated) IPv4 Address . . : 192.0.2.10"
                 )
             case "quser":
-                return quser(console, self.machine)
+                for row in sessions(self.machine):
+                    console.out(row)
             case _:
                 console.err(f"'{name}' is not recognized. {NOT_EMULATED.format(name)}")
                 return 1
@@ -156,10 +158,3 @@ def variables(name: str) -> dict[str, str]:
         "TEMP": r"C:\Users\simulated\AppData\Local\Temp",
         "USERPROFILE": r"C:\Users\simulated",
     }
-
-
-def quser(console: Console, machine: Machine) -> int:
-    console.out(" USERNAME              SESSIONNAME        ID  STATE   IDLE TIME  LOGON TIME")
-    for user, session, number, state in machine.sessions:
-        console.out(f" {user:<21} {session:<18} {number:<3} {state:<7} none       1/1/2026 8:00 AM")
-    return 0
