@@ -24,22 +24,21 @@ class Console:
         *,
         script: str,
         parameters: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
         clixml: bool = False,
     ) -> None:
         self.command = command
         self.script = script
         self.parameters = parameters or {}
+        self.environment = {**command.place.environment, **(environment or {})}
         self.clixml = clixml
-        self.had_errors = False
+        self.stop_on_errors = False
+        """`$ErrorActionPreference` is `Stop` from the start."""
         self._opened = False
 
     @property
     def encoding(self) -> str:
         return "utf-8" if self.command.place.codepage == 65001 else "cp437"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return self.command.place.environment
 
     def out(self, text: str) -> None:
         """One line of output."""
@@ -57,7 +56,6 @@ class Console:
         self.raw("stderr", (text + NEWLINE).encode(self.encoding, "replace"))
 
     def error(self, text: str) -> None:
-        self.had_errors = True
         self.record("error", text)
 
     def warning(self, text: str) -> None:

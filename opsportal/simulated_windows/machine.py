@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
+import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from opsportal.simulated_windows.running import Command, Process
 from opsportal.simulated_windows.settings import NAME
 
 STATE = "simulated-windows.json"
@@ -58,18 +62,25 @@ class Machine:
         self.name = name
         self.oracle = oracle
         self.boot_time = time.time() - 86_400
+        self.boot_id = 1
         self.services = _services()
         self.files: dict[str, str] = {}
+        self.folders: set[str] = set()
+        self.on_restart: Callable[[], None] | None = None
         self.effects: list[Effect] = []
         self.hotfixes = ["KB5000001", "KB5000002"]
         self.sessions = [("administrator", "console", "1", "Active")]
         self._lock = threading.RLock()
+        self._processes: dict[int, Process] = {}
+        self._numbers = itertools.count(4000, 4)
         self._file = state / STATE if state is not None else None
         if self._file is not None and self._file.exists():
             self._read(json.loads(self._file.read_text(encoding="utf-8")))
 
     def _read(self, known: dict[str, Any]) -> None:
         self.boot_time = known["boot_time"]
+        self.boot_id = known["boot_id"]
+        self.folders = set(known["folders"])
         self.files = known["files"]
         self.services = {name: Service(**fields) for name, fields in known["services"].items()}
 
@@ -78,6 +89,8 @@ class Machine:
             return
         known = {
             "boot_time": self.boot_time,
+            "boot_id": self.boot_id,
+            "folders": sorted(self.folders),
             "files": self.files,
             "services": {name: asdict(service) for name, service in self.services.items()},
         }
@@ -133,11 +146,59 @@ class Machine:
     def restart(self) -> None:
         with self._lock:
             self.boot_time = time.time()
+            self.boot_id += 1
+            self._processes.clear()
             self.done("restarted", self.name)
+        if self.on_restart is not None:
+            self.on_restart()
 
     @property
     def booted(self) -> datetime:
         return datetime.fromtimestamp(self.boot_time, tz=UTC)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds."""
+        return time.time() - self.boot_time
+
+    def process(self, command: Command) -> Process:
+        """A new process that lives as long as the command runs."""
+        with self._lock:
+            process = Process(next(self._numbers), time.time_ns() // 100, command)
+            self._processes = {number: old for number, old in self._processes.items() if old.command.running}
+            self._processes[process.number] = process
+            return process
+
+    def process_lives(self, number: int, ticks: int) -> bool:
+        with self._lock:
+            process = self._processes.get(number)
+            return process is not None and process.ticks == ticks and process.command.running
+
+    def make_folder(self, path: str) -> None:
+        with self._lock:
+            self.folders.add(path.lower())
+            self._keep()
+
+    def has_folder(self, path: str) -> bool:
+        with self._lock:
+            return path.lower() in self.folders
+
+    def folder_id(self, path: str) -> str:
+        """What the file `id` in the folder holds; it is made where there is none. `-` without a folder."""
+        with self._lock:
+            if not self.has_folder(path):
+                return "-"
+            self.create_new(f"{path}\\id", uuid.uuid4().hex)
+            return self.files[f"{path}\\id".lower()]
+
+    def remove_folder(self, path: str) -> None:
+        """With all that is in it."""
+        with self._lock:
+            self.folders.discard(path.lower())
+            self.files = {
+                name: text for name, text in self.files.items() if not name.startswith(f"{path.lower()}\\")
+            }
+            self._keep()
 
     def create_new(self, path: str, text: str) -> bool:
         """As `[IO.FileMode]::CreateNew`: False, and nothing done, where the file exists."""

@@ -6,6 +6,7 @@ import base64
 import binascii
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ SKIP = "WINRS_SKIP_CMD_SHELL"
 OVERHEAD = 4096  # of an answer's envelope, roughly
 ELEMENT = 200  # of one Stream element
 SLICE = 0.25  # seconds between two looks at whether the client is still there
+REMEMBERED = 100_000  # requests
 TERMINATE = ("/terminate", "/ctrl_break")
 
 
@@ -56,7 +58,7 @@ class Operations:
         self.settings = settings
         self.programs = programs
         self.shells: dict[str, Shell] = {}
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque(maxlen=REMEMBERED)
         self._lock = threading.RLock()
         self._last: dict[str, tuple[str, Answer]] = {}
         self._verbs: dict[str, Callable[[Request], Answer]] = {
@@ -150,6 +152,7 @@ class Operations:
                 {item.get("Name", ""): item.text or "" for item in variables},
                 text("WorkingDirectory"),
                 int(codepage) if codepage.isdecimal() else 437,
+                request.user,
             ),
             name=text("Name"),
         )

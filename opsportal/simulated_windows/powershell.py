@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from opsportal.simulated_windows.cmdlets import ALIASES, CMDLETS, Failed, Run
@@ -31,29 +32,38 @@ ERROR_ID = "    + FullyQualifiedErrorId : {}"
 class Ended(Exception):
     """The script is over, with this exit code."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, *, by_exit: bool = False) -> None:
         super().__init__(str(code))
         self.code = code
+        self.by_exit = by_exit
 
 
-def interpret(console: Console, machine: Machine) -> int:
-    """The exit code: that of `exit`, 1 after `throw` or when the last statement failed, else 0."""
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a script. `by_exit`: by `exit`, not by its last statement or an error."""
+
+    code: int
+    by_exit: bool = False
+
+
+def interpret(console: Console, machine: Machine) -> Outcome:
+    """The code is that of `exit`, 1 after an error that ends the script or in its last statement, else 0."""
     try:
         statements = parse(console.script)
         _check(statements)
     except NotEmulated as error:
         console.error(NOT_EMULATED.format(error))
-        return 1
+        return Outcome(1)
     player = Player(console, machine)
     try:
         for statement in statements:
             player.statement(statement)
     except Ended as ended:
-        return ended.code
+        return Outcome(ended.code, ended.by_exit)
     except NotEmulated as error:
         console.error(NOT_EMULATED.format(error))
-        return 1
-    return 0 if player.good else 1
+        return Outcome(1)
+    return Outcome(0 if player.good else 1)
 
 
 def _check(statements: list[Statement]) -> None:
@@ -82,7 +92,7 @@ class Player:
             "true": True,
             "false": False,
             "null": None,
-            "erroractionpreference": "Continue",
+            "erroractionpreference": "Stop" if console.stop_on_errors else "Continue",
             "warningpreference": "Continue",
             "verbosepreference": "SilentlyContinue",
             "informationpreference": "SilentlyContinue",
@@ -108,7 +118,7 @@ class Player:
             raise Ended(1)
         if statement.kind == "exit":
             code = self._one(body) if body is not None else 0
-            raise Ended(int(code) if str(code).lstrip("-").isdecimal() else 0)
+            raise Ended(int(code) if str(code).lstrip("-").isdecimal() else 0, by_exit=True)
         if statement.kind == "return":
             raise Ended(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +21,10 @@ from opsportal.simulated_windows.command_line import (
 )
 from opsportal.simulated_windows.console import Console
 from opsportal.simulated_windows.machine import Machine
-from opsportal.simulated_windows.powershell import interpret
+from opsportal.simulated_windows.powershell import Outcome, interpret
 from opsportal.simulated_windows.running import Command
 
+REMEMBERED = 1000  # scripts
 NOT_EMULATED = "The simulated Windows target does not emulate: {}"
 
 
@@ -41,7 +43,7 @@ class Programs:
 
     machine: Machine
     behaviours: Behaviours = field(default_factory=Behaviours)
-    played: list[Played] = field(default_factory=list)
+    played: deque[Played] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def __call__(self, command: Command) -> Callable[[Command], int]:
         return self._cmd if command.line.by_cmd else self._direct
@@ -126,17 +128,17 @@ class Programs:
 
     def _powershell(self, command: Command, call: PowerShellCall) -> int:
         if is_bootstrap(call.script):
-            return play_bootstrap(command, self.machine, self.script)
+            return play_bootstrap(command, self.machine, call.script, self.script)
         script = command.read_input().decode("utf-8", "replace") if call.from_input else call.script
-        return self.script(Console(command, script=script, clixml=call.encoded))
+        return self.script(Console(command, script=script, clixml=call.encoded)).code
 
-    def script(self, console: Console) -> int:
+    def script(self, console: Console) -> Outcome:
         """Run one PowerShell script: as registered, else by the small interpreter."""
         self.played.append(Played(console.script, console.parameters, console.command.id))
         play = self.behaviours.find(console.script)
-        code = play(console) if play is not None else interpret(console, self.machine)
+        outcome = Outcome(play(console)) if play is not None else interpret(console, self.machine)
         console.close()
-        return code
+        return outcome
 
 
 def powershell_call_name(text: str) -> bool:

@@ -21,6 +21,15 @@ class Terminated(BaseException):
 
 
 @dataclass(frozen=True)
+class Process:
+    """A process as a guard file names it: by number and start."""
+
+    number: int
+    ticks: int
+    command: Command
+
+
+@dataclass(frozen=True)
 class Taken:
     """What one Receive hands on. `exit_code` is set with the last piece."""
 
@@ -35,6 +44,7 @@ class Place:
     environment: dict[str, str]
     directory: str = ""
     codepage: int = 437
+    user: str = ""
 
 
 class Command:
@@ -103,14 +113,8 @@ class Command:
         with self._changed:
             self._changed.wait_for(lambda: self._terminated or self._stdin_ended)
             self._check()
-            return bytes(self._stdin)
-
-    def read_input_until(self, mark: bytes) -> bytes:
-        """For the program: stdin as far as `mark`, or its end. Raises Terminated."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._terminated or self._stdin_ended or mark in self._stdin)
-            self._check()
-            return bytes(self._stdin).partition(mark)[0]
+            read, self._stdin = bytes(self._stdin), bytearray()
+            return read
 
     def _check(self) -> None:
         if self._terminated:

@@ -69,6 +69,8 @@ class Settings:
     """With it the target speaks HTTPS, and only that."""
     client_ids: Literal["honour", "ignore", "refuse"] = "honour"
     """What it makes of a ShellId or CommandId that the client chose."""
+    reboot_seconds: float = 1.0
+    """How long nothing listens after Restart-Computer."""
     oracle: Path | None = None
     """A file that gets one line of JSON for each effect, so that another process can count them."""
     state: Path | None = None

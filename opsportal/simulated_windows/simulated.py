@@ -19,6 +19,7 @@ from opsportal.simulated_windows.programs import Played, Programs
 from opsportal.simulated_windows.running import Shell
 from opsportal.simulated_windows.settings import Settings
 
+GRACE = 0.3  # seconds between Restart-Computer and the end of all that runs
 TICK = 0.1  # seconds between two looks for shells whose time is over
 
 
@@ -33,10 +34,13 @@ class SimulatedWindows:
         self.settings = settings or Settings()
         self.machine = Machine(self.settings.name, oracle=self.settings.oracle, state=self.settings.state)
         self.programs = Programs(self.machine)
+        self.machine.on_restart = self._restart_soon
         self.operations = Operations(self.settings, self.programs)
         self.injections = Injections()
         self._exchange = Exchange(self.settings, self.operations, self.injections)
         self._server: Server | None = None
+        self._switching = threading.Lock()
+        self._stopped = threading.Event()
         self._port = self.settings.port
 
     def __enter__(self) -> Self:
@@ -50,6 +54,11 @@ class SimulatedWindows:
 
     def start(self) -> None:
         """Listen. After `stop` on the same port, with the machine as it was but without its shells."""
+        self._stopped.clear()
+        with self._switching:
+            self._start()
+
+    def _start(self) -> None:
         self._exchange.stopping.clear()
         settings = replace(self.settings, port=self._port)
         self._server = Server(settings, self._exchange, self.operations.expire)
@@ -60,12 +69,30 @@ class SimulatedWindows:
 
     def stop(self) -> None:
         """End all connections and shells."""
+        self._stopped.set()
+        with self._switching:
+            self._stop()
+
+    def _stop(self) -> None:
         if self._server is None:
             return
         self._exchange.stopping.set()
         self.operations.close_all()
         self._server.close()
         self._server = None
+
+    def _restart_soon(self) -> None:
+        threading.Thread(target=self._restart, name="restart of simulated Windows", daemon=True).start()
+
+    def _restart(self) -> None:
+        """Down after a moment, in which the command that asked for it can end, and up again."""
+        if self._stopped.wait(GRACE):
+            return
+        with self._switching:
+            if self._server is not None:
+                self._stop()
+                if not self._stopped.wait(self.settings.reboot_seconds):
+                    self._start()
 
     @property
     def host(self) -> str:
@@ -89,13 +116,13 @@ class SimulatedWindows:
 
     @property
     def calls(self) -> Sequence[Call]:
-        """Every request that was understood, in its order."""
-        return self.operations.calls
+        """The requests that were understood, in their order."""
+        return list(self.operations.calls)
 
     @property
     def played(self) -> Sequence[Played]:
-        """Every PowerShell script that was started, with its parameters."""
-        return self.programs.played
+        """The PowerShell scripts that were started, with their parameters."""
+        return list(self.programs.played)
 
     @property
     def connections(self) -> int:
