@@ -60,10 +60,8 @@ class Acceptors:
             protocol, options = "credssp", spnego.NegotiateOptions.use_ntlm
         elif token.startswith(NTLM_TOKEN):
             protocol, options = "ntlm", spnego.NegotiateOptions.use_ntlm
-        elif self.keytab is None:
-            protocol, options = "negotiate", spnego.NegotiateOptions.use_ntlm
         else:
-            protocol, options = "negotiate", spnego.NegotiateOptions.none
+            protocol, options = "negotiate", spnego.NegotiateOptions.use_negotiate
         with self._environment():
             return spnego.server(service="HTTP", protocol=protocol, options=options)
 

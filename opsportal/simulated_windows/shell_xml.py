@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 from xml.sax.saxutils import escape
 
+from opsportal.simulated_windows.configuration import configuration
 from opsportal.simulated_windows.running import STREAMS, Command, Shell, Taken
 from opsportal.simulated_windows.settings import Settings
 from opsportal.simulated_windows.soap import (
     COMMAND_SHELL,
-    CONFIG,
     ENUMERATION,
     SHELL,
     TRANSFER,
@@ -29,13 +30,13 @@ def _since(moment: float) -> str:
     return f"P{days}DT{hours % 24}H{minutes % 60}M{seconds % 60}S"
 
 
-def _shell(shell: Shell) -> str:
+def _new_shell(shell: Shell) -> str:
+    """As Create tells it."""
     variables = "".join(
         element("rsp:Variable", text, Name=name) for name, text in shell.place.environment.items()
     )
     parts = [
         element("rsp:ShellId", shell.id),
-        element("rsp:Name", shell.name) if shell.name else "",
         element("rsp:ResourceUri", COMMAND_SHELL),
         element("rsp:Owner", shell.owner),
         element("rsp:ClientIP", shell.address),
@@ -50,12 +51,41 @@ def _shell(shell: Shell) -> str:
     return f'<rsp:Shell xmlns:rsp="{SHELL}">{"".join(parts)}</rsp:Shell>'
 
 
+def _known_shell(shell: Shell) -> str:
+    """As Get and Enumerate tell it."""
+    running = sum(command.running for command in shell.commands.values())
+    fields = {
+        "ShellId": shell.id,
+        "ResourceUri": COMMAND_SHELL,
+        "Owner": shell.owner,
+        "ClientIP": shell.address,
+        "ProcessId": str(os.getpid()),
+        "IdleTimeOut": f"PT{shell.idle_timeout:.3f}S",
+        "InputStreams": shell.input_streams,
+        "OutputStreams": shell.output_streams,
+        "MaxIdleTimeOut": "PT2147483.647S",
+        "Locale": "en-US",
+        "DataLocale": "en-US",
+        "CompressionMode": "NoCompression",
+        "ProfileLoaded": "Yes",
+        "Encoding": "UTF8",
+        "BufferMode": "Block",
+        "State": "Connected",
+        "ShellRunTime": _since(shell.created),
+        "ShellInactivity": _since(shell.touched),
+        "MemoryUsed": "1MB",
+        "ChildProcesses": str(running),
+    }
+    inside = "".join(element(f"rsp:{name}", text) for name, text in fields.items())
+    return f'<rsp:Shell xmlns:rsp="{SHELL}">{inside}</rsp:Shell>'
+
+
 def shell_created(shell: Shell, request: Request) -> Answer:
     body = (
         f"<x:ResourceCreated><a:Address>{escape(request.to)}</a:Address><a:ReferenceParameters>"
         f"{element('w:ResourceURI', COMMAND_SHELL)}<w:SelectorSet>"
         f"{element('w:Selector', shell.id, Name='ShellId')}</w:SelectorSet></a:ReferenceParameters>"
-        f"</x:ResourceCreated>{_shell(shell)}"
+        f"</x:ResourceCreated>{_new_shell(shell)}"
     )
     return _answer(f"{TRANSFER}/CreateResponse", body, request)
 
@@ -96,11 +126,11 @@ def deleted(request: Request) -> Answer:
 
 
 def get_answer(shell: Shell, request: Request) -> Answer:
-    return _answer(f"{TRANSFER}/GetResponse", _shell(shell), request, prefixes="s a x w p")
+    return _answer(f"{TRANSFER}/GetResponse", _known_shell(shell), request, prefixes="s a x w p")
 
 
 def enumerate_answer(shells: list[Shell], request: Request) -> Answer:
-    items = "".join(_shell(shell) for shell in shells)
+    items = "".join(_known_shell(shell) for shell in shells)
     found = f"<w:Items>{items}</w:Items>" if items else ""
     body = (
         f"<n:EnumerateResponse><n:EnumerationContext></n:EnumerationContext>{found}"
@@ -110,13 +140,8 @@ def enumerate_answer(shells: list[Shell], request: Request) -> Answer:
 
 
 def config_answer(settings: Settings, request: Request) -> Answer:
-    """The part of the configuration that clients ask for: how large an envelope may be."""
-    body = (
-        f'<cfg:Config xmlns:cfg="{CONFIG}">'
-        f"{element('cfg:MaxEnvelopeSizekb', str(settings.quotas.envelope // 1024))}"
-        f"{element('cfg:MaxTimeoutms', str(int(settings.quotas.longest_operation * 1000)))}</cfg:Config>"
-    )
-    return _answer(f"{TRANSFER}/GetResponse", body, request, prefixes="s a x w p")
+    """All of it; clients ask for how large an envelope may be."""
+    return _answer(f"{TRANSFER}/GetResponse", configuration(settings), request, prefixes="s a x w p")
 
 
 def _answer(action: str, body: str, request: Request, *, prefixes: str = "s a x w rsp p") -> Answer:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from winrm.protocol import Protocol
 
 from opsportal.simulated_windows import Logins, Settings, SimulatedWindows
+from tests.simulated_windows import recordings
 
 USER, PASSWORD = "ops", "Simulated-1"
 EASY = Logins(basic=True, allow_unencrypted=True)
@@ -52,3 +54,9 @@ def run(protocol: Protocol, line: str, *, stdin: bytes | None = None) -> Ran:
 def ask(windows: SimulatedWindows) -> Callable[[str], Ran]:
     """Runs a PowerShell script on `windows`."""
     return lambda script: run(client(windows), encoded(script))
+
+
+@pytest.fixture(scope="session")
+def real_exchanges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution that holds recordings of real Windows machines."""
+    return recordings.fetch(tmp_path_factory.mktemp("recordings"))
