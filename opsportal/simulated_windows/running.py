@@ -138,6 +138,11 @@ class Command:
     def aborted(self) -> bool:
         return self._aborted
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of output that nobody has fetched yet."""
+        return self._waiting
+
     def ready(self) -> bool:
         return bool(self._output) or self.exit_code is not None or self._aborted
 
