@@ -7,6 +7,7 @@ import binascii
 import hmac
 import os
 import socket
+import struct
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ BY_CERTIFICATE = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mu
 NTLM_TOKEN = b"NTLMSSP\x00"
 NTLM_FILE = "NTLM_USER_FILE"
 KEYTAB = "KRB5_KTNAME"
+# A wrong password is a SpnegoError; bytes that are no token at all are any of the others.
+BAD_LOGIN = (spnego.exceptions.SpnegoError, ValueError, LookupError, struct.error)
 
 
 class Challenge(Exception):
@@ -57,7 +60,7 @@ class Acceptors:
 
     def context(self, scheme: str, token: bytes) -> spnego.ContextProxy:
         if scheme == "credssp":
-            protocol, options = "credssp", spnego.NegotiateOptions.use_ntlm
+            protocol, options = "credssp", spnego.NegotiateOptions.use_negotiate
         elif token.startswith(NTLM_TOKEN):
             protocol, options = "ntlm", spnego.NegotiateOptions.use_ntlm
         else:
@@ -66,7 +69,7 @@ class Acceptors:
             return spnego.server(service="HTTP", protocol=protocol, options=options)
 
     def step(self, context: spnego.ContextProxy, token: bytes) -> bytes | None:
-        """Raises SpnegoError and ValueError for what is no good login."""
+        """Raises one of BAD_LOGIN."""
         with self._environment():
             return context.step(token)
 
@@ -170,7 +173,7 @@ class Authenticator:
             if self.context is None or self.context.complete or self.scheme != scheme:
                 self.context, self.scheme, self.user = self.acceptors.context(scheme, asked), scheme, ""
             answer = self.acceptors.step(self.context, asked)
-        except (binascii.Error, spnego.exceptions.SpnegoError, ValueError) as error:
+        except BAD_LOGIN as error:
             self.context, self.user = None, ""
             raise Challenge(self.offers()) from error
         header = f"{scheme.capitalize() if scheme != 'credssp' else 'CredSSP'} "

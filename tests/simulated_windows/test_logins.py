@@ -95,6 +95,14 @@ def test_a_sealed_message_for_another_connection_is_answered_with_400(strict: Si
     assert client(strict, "ntlm").run_command(shell, "hostname")
 
 
+@pytest.mark.parametrize("token", ["", "?", "TlRMTVNTUAAX", "YEgGBisGAQUFAqA+MDyg", "TlRMTVNTUABVVVVV" * 9])
+@pytest.mark.parametrize("scheme", ["Negotiate", "CredSSP", "Basic", "Bearer"])
+def test_a_token_that_is_none_does_not_log_in(scheme: str, token: str) -> None:
+    with SimulatedWindows(Settings(logins=Logins(credssp=True))) as target:
+        header = {"Authorization": f"{scheme} {token}"}
+        assert requests.post(target.endpoint, data="x", headers=header, timeout=10).status_code == 401
+
+
 def test_many_logins_at_once_do_not_disturb_each_other(strict: SimulatedWindows) -> None:
     before = os.environ.get("NTLM_USER_FILE")
     with ThreadPoolExecutor(20) as pool:
