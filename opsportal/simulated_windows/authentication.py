@@ -10,15 +10,16 @@ import socket
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import spnego
 import spnego.exceptions
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
+from spnego.channel_bindings import GssChannelBindings
 
 from opsportal.simulated_windows.settings import DOMAIN, Settings
 
@@ -54,6 +55,7 @@ class Acceptors:
         self._users = Path(self._folder.name) / "users"
         self._users.touch(mode=0o600)
         self._users.write_text(_user_lines(settings), encoding="utf-8")
+        self.bindings = _bindings(settings)
 
     def close(self) -> None:
         self._folder.cleanup()
@@ -66,7 +68,9 @@ class Acceptors:
         else:
             protocol, options = "negotiate", spnego.NegotiateOptions.use_negotiate
         with self._environment():
-            return spnego.server(service="HTTP", protocol=protocol, options=options)
+            return spnego.server(
+                service="HTTP", protocol=protocol, options=options, channel_bindings=self.bindings
+            )
 
     def step(self, context: spnego.ContextProxy, token: bytes) -> bytes | None:
         """Raises one of BAD_LOGIN."""
@@ -91,6 +95,15 @@ class Acceptors:
                         os.environ[name] = value
 
 
+def _bindings(settings: Settings) -> GssChannelBindings | None:
+    """What a token must be bound to: the hash of the server's certificate (RFC 5929)."""
+    if settings.certificate is None or not settings.logins.bound_to_tls:
+        return None
+    chain = x509.load_pem_x509_certificates(settings.certificate.chain.read_bytes())
+    digest = chain[0].fingerprint(hashes.SHA256())
+    return GssChannelBindings(application_data=b"tls-server-end-point:" + digest)
+
+
 def _user_lines(settings: Settings) -> str:
     """Each user in all the forms in which a client may name the domain."""
     domains = ("", DOMAIN, settings.name, socket.gethostname().upper(), ".")
@@ -108,9 +121,7 @@ def _user_lines(settings: Settings) -> str:
 class Authenticator:
     """The state of one connection. Basic and certificates are checked with every request."""
 
-    def __init__(
-        self, settings: Settings, acceptors: Acceptors, peer: Mapping[str, Any] | bytes | None
-    ) -> None:
+    def __init__(self, settings: Settings, acceptors: Acceptors, peer: bytes | None) -> None:
         self.settings = settings
         self.logins = settings.logins
         self.acceptors = acceptors
@@ -159,7 +170,7 @@ class Authenticator:
         return user
 
     def _by_certificate(self) -> str:
-        if not isinstance(self.peer, bytes):
+        if not self.peer:
             raise Challenge(self.offers())
         names = x509.load_der_x509_certificate(self.peer).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         user = self.logins.certificates.get(str(names[0].value)) if names else None

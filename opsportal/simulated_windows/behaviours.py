@@ -32,8 +32,10 @@ class Behaviour:
     stdout: str = ""
     stderr: str = ""
     pieces: Iterable[Piece] = ()
-    errors: Iterable[str] = ()
+    records: Iterable[tuple[str, str]] = ()
+    """Stream (`progress`, `verbose`, ...) and text."""
     warnings: Iterable[str] = ()
+    errors: Iterable[str] = ()
     fill: int = 0
     seconds: float = 0.0
     hang: bool = False
@@ -45,6 +47,8 @@ class Behaviour:
             console.raw(piece.stream, piece.data)
         console.raw("stdout", self.stdout.encode(console.encoding, "replace"))
         console.raw("stderr", self.stderr.encode(console.encoding, "replace"))
+        for stream, text in self.records:
+            console.record(stream, text)
         for text in self.warnings:
             console.warning(text)
         for text in self.errors:

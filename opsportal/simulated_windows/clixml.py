@@ -23,9 +23,11 @@ def encoded(text: str) -> str:
 
 
 def record(stream: str, text: str) -> str:
-    """One record of a stream, which is `error`, `warning`, `verbose`, `debug` or `information`."""
+    """One record: `error`, `warning`, `verbose`, `debug`, `information` or `progress`."""
     if stream == "information":
         return _information(text)
+    if stream == "progress":
+        return _progress(text)
     lines = text.split("\n")
     return "".join(f'<S S="{STREAMS[stream]}">{encoded(line)}_x000D__x000A_</S>' for line in lines)
 
@@ -39,8 +41,7 @@ def _information(text: str) -> str:
     )
 
 
-def progress(activity: str) -> str:
-    """A progress record, which most consoles write before anything else."""
+def _progress(activity: str) -> str:
     return (
         '<Obj S="progress" RefId="0"><TN RefId="0"><T>System.Management.Automation.PSCustomObject</T>'
         '<T>System.Object</T></TN><MS><I64 N="SourceId">1</I64><PR N="Record">'

@@ -62,14 +62,14 @@ class Console:
         self.record("warning", text)
 
     def record(self, stream: str, text: str) -> None:
-        """A record of `error`, `warning`, `verbose`, `debug` or `information`."""
+        """A record of `error`, `warning`, `verbose`, `debug`, `information` or `progress`."""
         if self.clixml:
             start = "" if self._opened else clixml.HEADER + clixml.OPENING
             self._opened = True
             self.raw("stderr", (start + clixml.record(stream, text)).encode())
         elif stream == "error":
             self.err(text)
-        else:
+        elif stream != "progress":
             self.out(text if stream == "information" else f"{stream.upper()}: {text}")
 
     def sleep(self, seconds: float) -> None:

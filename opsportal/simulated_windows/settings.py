@@ -42,6 +42,8 @@ class Logins:
     """Keys of the service `HTTP/<name>`."""
     certificates: Mapping[str, str] = field(default_factory=dict)
     """User names by the common name of a client certificate."""
+    bound_to_tls: bool = False
+    """Refuse NTLM, Kerberos and CredSSP over TLS whose token is not bound to this very TLS connection."""
     allow_unencrypted: bool = False
     """Take messages in clear over plain HTTP, which Windows refuses by default too."""
 

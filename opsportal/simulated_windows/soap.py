@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 NAMESPACES = {
@@ -61,7 +61,6 @@ class Request:
     user: str = ""
     address: str = ""
     size: int = 0
-    raw: bytes = field(default=b"", repr=False)
 
     @property
     def verb(self) -> str:
@@ -112,7 +111,6 @@ def parse(raw: bytes, *, user: str, address: str) -> Request:
         user=user,
         address=address,
         size=len(raw),
-        raw=raw,
     )
 
 

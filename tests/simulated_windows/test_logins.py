@@ -147,6 +147,16 @@ def test_a_certificate_of_a_known_authority_is_accepted(
     assert run(trusting(secure, authority, transport), WHO) == ANSWER
 
 
+def test_a_token_bound_to_another_tls_connection_is_refused(authority: Authority) -> None:
+    paper = authority.server()
+    logins = Logins(bound_to_tls=True)
+    with SimulatedWindows(Settings(logins=logins, certificate=Certificate(paper.chain, paper.key))) as target:
+        assert run(trusting(target, authority, "ntlm"), WHO) == ANSWER
+        unbound = client(target, "ntlm", ca_trust_path=str(authority.file), send_cbt=False)
+        with pytest.raises(InvalidCredentialsError):
+            unbound.open_shell()
+
+
 def test_a_client_may_log_in_by_certificate(secure: SimulatedWindows, authority: Authority) -> None:
     paper = authority.client("robot")
     protocol = client(

@@ -30,6 +30,14 @@ def create(protocol: Protocol, shell_id: str) -> str:
     return answer.decode().partition('Name="ShellId">')[2].partition("<")[0]
 
 
+def signal(protocol: Protocol, shell: str, command: str, code: str) -> None:
+    uri = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
+    header = protocol.build_wsman_header(f"{uri}/Signal", f"{uri}/cmd", shell)
+    body = {"rsp:Signal": {"@CommandId": command, "rsp:Code": f"{uri}/signal/{code}"}}
+    message: dict[str, Any] = {"env:Envelope": {**header, "env:Body": body}}
+    protocol.send_message(xmltodict.unparse(message))
+
+
 def test_a_registered_script_yields_what_was_registered(windows: SimulatedWindows) -> None:
     windows.script("inventory", stdout="Ω漢🙂\r\n", stderr="careful", exit_code=3)
     assert run(client(windows), encoded("inventory")) == ("Ω漢🙂\r\n".encode(), b"careful", 3)
@@ -137,6 +145,16 @@ def test_terminate_ends_a_command_and_aborts_the_receive_that_waits(windows: Sim
     protocol.close_shell(shell)
 
 
+def test_control_c_ends_a_command_with_its_exit_code(windows: SimulatedWindows) -> None:
+    windows.script("hang", hang=True)
+    protocol = client(windows)
+    shell = protocol.open_shell()
+    command = protocol.run_command(shell, encoded("hang"))
+    signal(protocol, shell, command, "ctrl_c")
+    assert protocol.get_command_output(shell, command) == (b"", b"", CONTROL_C_EXIT)
+    protocol.close_shell(shell)
+
+
 def test_the_end_of_a_command_is_told_once(windows: SimulatedWindows) -> None:
     windows.script("quick", exit_code=0)
     protocol = client(windows)
@@ -209,6 +227,12 @@ def test_another_users_shell_does_not_exist() -> None:
         with pytest.raises(WSManFaultError) as raised:
             client(target, username="other", password="Simulated-2").run_command(shell, "hostname")
         assert raised.value.wsman_fault_code == 2150858843
+
+
+def test_it_listens_on_ipv6_too() -> None:
+    with SimulatedWindows(Settings(logins=EASY, host="::1")) as target:
+        assert target.endpoint.startswith("http://[::1]:")
+        assert run(client(target), "hostname")[2] == 0
 
 
 def test_an_exit_code_comes_without_a_sign(windows: SimulatedWindows) -> None:
