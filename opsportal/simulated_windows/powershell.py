@@ -67,13 +67,15 @@ def interpret(console: Console, machine: Machine) -> Outcome:
 
 
 def _check(statements: list[Statement]) -> None:
-    """Raises NotEmulated for a command that is not played, before anything has happened."""
+    """Raises NotEmulated for a command or parameter that is not played, before anything has happened."""
     waiting: list[Any] = [statement.body for statement in statements]
     while waiting:
         match waiting.pop():
             case Invocation() as asked:
-                if asked.name.lower() not in CMDLETS and asked.name.lower() not in ALIASES:
+                cmdlet = CMDLETS.get(ALIASES.get(asked.name.lower(), asked.name.lower()))
+                if cmdlet is None:
                     raise NotEmulated(asked.text)
+                cmdlet.bind([(item.name if isinstance(item, Flag) else "", "") for item in asked.arguments])
                 waiting += asked.arguments
             case Pipeline(items) | Many(items) | Text(items):
                 waiting += items

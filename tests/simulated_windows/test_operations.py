@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
-import xmltodict  # type: ignore[import-untyped]
+import xmltodict
 from winrm.exceptions import WinRMOperationTimeoutError, WSManFaultError
 from winrm.protocol import Protocol
 
