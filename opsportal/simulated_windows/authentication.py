@@ -89,10 +89,8 @@ class Acceptors:
                 yield
             finally:
                 for name, value in before.items():
-                    if value is None:
-                        del os.environ[name]
-                    else:
-                        os.environ[name] = value
+                    # Empty means unset to pyspnego; removed, it could break another thread's walk over all.
+                    os.environ[name] = value or ""
 
 
 def _bindings(settings: Settings) -> GssChannelBindings | None:

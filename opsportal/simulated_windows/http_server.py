@@ -8,6 +8,7 @@ import select
 import socket
 import socketserver
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -59,11 +60,11 @@ class Connection(BaseHTTPRequestHandler):
         return not any(event & GONE for _, event in self.poll.poll(0))
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > LARGEST_BODY:
+        length = self.headers.get("Content-Length") or "0"
+        if not length.isdecimal() or int(length) > LARGEST_BODY:
             self.close_connection = True
-            return self.reply(Reply(413))
-        body = self.rfile.read(length)
+            return self.reply(Reply(413 if length.isdecimal() else 400))
+        body = self.rfile.read(int(length))
         if self.path.partition("?")[0] not in PATHS:
             return self.reply(Reply(404))
         try:
@@ -178,7 +179,9 @@ class Server(socketserver.ThreadingTCPServer):
         self.acceptors.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        logger.debug("connection of %s ended", client_address, exc_info=True)
+        """A connection that broke is nothing new; anything else is a fault of the simulator."""
+        level = logging.DEBUG if isinstance(sys.exception(), OSError) else logging.ERROR
+        logger.log(level, "connection of %s ended", client_address, exc_info=True)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -234,7 +234,9 @@ class Operations:
         finally:
             shell.receiving -= 1
             shell.touched = time.monotonic()
-        self._last[shell.id] = (request.message_id, answer)
+        with self._lock:
+            if shell.id in self.shells:
+                self._last[shell.id] = (request.message_id, answer)
         return answer
 
     def _wait(self, command: Command, request: Request, alive: Callable[[], bool]) -> Answer:

@@ -103,6 +103,7 @@ class Player:
         self.variables |= {name.lower(): value for name, value in console.parameters.items()}
 
     def statement(self, statement: Statement) -> None:
+        self.console.command.check()
         body = statement.body
         try:
             if statement.kind in ("run", "return"):

@@ -92,7 +92,7 @@ class Command:
         """For the program. Waits while nobody fetches. Raises Terminated."""
         with self._changed:
             self._changed.wait_for(lambda: self._terminated or self._waiting < PIPE)
-            self._check()
+            self.check()
         self._append(stream, data)
 
     def _append(self, stream: str, data: bytes) -> None:
@@ -106,17 +106,18 @@ class Command:
         """For the program. Raises Terminated at once when the command is ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._terminated, timeout=seconds)
-            self._check()
+            self.check()
 
     def read_input(self) -> bytes:
         """For the program: all of stdin, once its end came. Raises Terminated."""
         with self._changed:
             self._changed.wait_for(lambda: self._terminated or self._stdin_ended)
-            self._check()
+            self.check()
             read, self._stdin = bytes(self._stdin), bytearray()
             return read
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """For the program. Raises Terminated when it was ended."""
         if self._terminated:
             raise Terminated
 

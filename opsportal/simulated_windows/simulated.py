@@ -20,7 +20,7 @@ from opsportal.simulated_windows.running import Shell
 from opsportal.simulated_windows.settings import Settings
 
 GRACE = 0.3  # seconds between Restart-Computer and the end of all that runs
-TICK = 0.1  # seconds between two looks for shells whose time is over
+TICK = 0.05  # seconds between two looks for shells whose time is over
 
 
 class SimulatedWindows:

@@ -16,6 +16,7 @@ from tests.simulated_windows import recordings
 USER, PASSWORD = "ops", "Simulated-1"
 EASY = Logins(basic=True, allow_unencrypted=True)
 Ran = tuple[bytes, bytes, int]
+OPENED: list[Protocol] = []
 
 
 @pytest.fixture
@@ -25,9 +26,22 @@ def windows() -> Iterator[SimulatedWindows]:
         yield target
 
 
+@pytest.fixture(autouse=True)
+def opened() -> Iterator[list[Protocol]]:
+    """The clients of a test. pywinrm closes their connections only with a shell, so some would stay open."""
+    yield OPENED
+    while OPENED:
+        OPENED.pop().transport.close_session()
+
+
+def remembered(protocol: Protocol) -> Protocol:
+    OPENED.append(protocol)
+    return protocol
+
+
 def client(target: SimulatedWindows, transport: Any = "basic", **options: Any) -> Protocol:
     given = {"username": USER, "password": PASSWORD, "proxy": None, "ca_trust_path": None} | options
-    return Protocol(target.endpoint, transport=transport, **given)
+    return remembered(Protocol(target.endpoint, transport=transport, **given))
 
 
 def encoded(script: str) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -15,7 +16,7 @@ from winrm.exceptions import InvalidCredentialsError, WinRMTransportError
 from winrm.protocol import Protocol
 
 from opsportal.simulated_windows import Certificate, Logins, Settings, SimulatedWindows
-from tests.simulated_windows.conftest import PASSWORD, USER, client, encoded, run
+from tests.simulated_windows.conftest import PASSWORD, USER, Ran, client, encoded, remembered, run
 from tests.simulated_windows.papers import Authority
 
 WHO = encoded("hostname")
@@ -103,13 +104,22 @@ def test_a_token_that_is_none_does_not_log_in(scheme: str, token: str) -> None:
         assert requests.post(target.endpoint, data="x", headers=header, timeout=10).status_code == 401
 
 
-def test_many_logins_at_once_do_not_disturb_each_other(strict: SimulatedWindows) -> None:
-    before = os.environ.get("NTLM_USER_FILE")
+def test_many_logins_at_once_do_not_disturb_each_other(
+    strict: SimulatedWindows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    before = os.environ.get("NTLM_USER_FILE", "")
+
+    def who(_: int) -> Ran:
+        # Without a proxy of its own: requests turns one off by the environment, which threads share.
+        return run(client(strict, "ntlm", proxy="legacy_requests"), WHO)
+
     with ThreadPoolExecutor(20) as pool:
-        ran = list(pool.map(lambda _: run(client(strict, "ntlm"), WHO), range(40)))
+        ran = list(pool.map(who, range(40)))
     assert ran == [ANSWER] * 40
     assert strict.shells == []
-    assert os.environ.get("NTLM_USER_FILE") == before
+    assert os.environ.get("NTLM_USER_FILE", "") == before
 
 
 def test_credssp_works_with_encrypted_messages_large_ones_too() -> None:
@@ -128,16 +138,10 @@ def test_credssp_works_with_encrypted_messages_large_ones_too() -> None:
         assert (len(process.stdout), process.rc) == (100_000, 0)
 
 
-def trusting(target: SimulatedWindows, authority: Authority, transport: str = "basic") -> Protocol:
+def trusting(target: SimulatedWindows, authority: Authority, transport: Any = "basic") -> Protocol:
     url = f"https://localhost:{target.port}/wsman"
-    return Protocol(
-        url,
-        transport=transport,  # type: ignore[arg-type]
-        username=USER,
-        password=PASSWORD,
-        ca_trust_path=str(authority.file),
-        proxy=None,
-    )
+    given: dict[str, Any] = {"username": USER, "password": PASSWORD, "ca_trust_path": str(authority.file)}
+    return remembered(Protocol(url, transport=transport, proxy=None, **given))
 
 
 @pytest.mark.parametrize("transport", ["basic", "ntlm"])

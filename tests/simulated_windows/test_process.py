@@ -14,7 +14,7 @@ from typing import Any
 
 from winrm.protocol import Protocol
 
-from tests.simulated_windows.conftest import Ran, encoded, run
+from tests.simulated_windows.conftest import Ran, encoded, remembered, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20
@@ -45,7 +45,7 @@ def ask(endpoint: str, script: str) -> Ran:
         "proxy": None,
         "ca_trust_path": None,
     }
-    protocol = Protocol(endpoint, transport="ntlm", **given)
+    protocol = remembered(Protocol(endpoint, transport="ntlm", **given))
     return run(protocol, encoded(script))
 
 
