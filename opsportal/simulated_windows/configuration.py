@@ -7,6 +7,7 @@ from opsportal.simulated_windows.soap import CONFIG, element
 
 UNLIMITED = "4294967295"
 Fields = dict[str, "str | Fields"]
+PORTS: Fields = {"HTTP": "5985", "HTTPS": "5986"}
 
 
 def configuration(settings: Settings) -> str:
@@ -28,8 +29,7 @@ def _flag(given: object) -> str:
 
 
 def _fields(settings: Settings) -> Fields:
-    quotas, logins = settings.quotas, settings.logins
-    ports: Fields = {"HTTP": "5985", "HTTPS": "5986"}
+    logins = settings.logins
     offered: Fields = {
         "Basic": _flag(logins.basic),
         "Kerberos": _flag(logins.keytab),
@@ -37,44 +37,51 @@ def _fields(settings: Settings) -> Fields:
         "Certificate": _flag(logins.certificates),
         "CredSSP": _flag(logins.credssp),
     }
-    asked: Fields = {"Digest": "false", **offered}
     return {
-        "MaxEnvelopeSizekb": str(quotas.envelope // 1024),
-        "MaxTimeoutms": str(int(quotas.longest_operation * 1000)),
+        "MaxEnvelopeSizekb": str(settings.quotas.envelope // 1024),
+        "MaxTimeoutms": str(int(settings.quotas.longest_operation * 1000)),
         "MaxBatchItems": "32000",
         "MaxProviderRequests": UNLIMITED,
-        "Client": {
-            "NetworkDelayms": "5000",
-            "URLPrefix": "wsman",
-            "AllowUnencrypted": "false",
-            "Auth": asked,
-            "DefaultPorts": ports,
-            "TrustedHosts": "",
-        },
-        "Service": {
-            "RootSDDL": "",
-            "MaxConcurrentOperations": UNLIMITED,
-            "MaxConcurrentOperationsPerUser": str(quotas.operations_per_user),
-            "EnumerationTimeoutms": "240000",
-            "MaxConnections": "300",
-            "MaxPacketRetrievalTimeSeconds": "120",
-            "AllowUnencrypted": _flag(logins.allow_unencrypted),
-            "Auth": {**offered, "CbtHardeningLevel": "None"},
-            "DefaultPorts": ports,
-            "IPv4Filter": "*",
-            "IPv6Filter": "*",
-            "EnableCompatibilityHttpListener": "false",
-            "EnableCompatibilityHttpsListener": "false",
-            "CertificateThumbprint": "",
-            "AllowRemoteAccess": "true",
-        },
+        "Client": _client(offered),
+        "Service": _service(settings, offered),
         "Winrs": {
             "AllowRemoteShellAccess": "true",
-            "IdleTimeout": str(int(quotas.idle_timeout * 1000)),
+            "IdleTimeout": str(int(settings.quotas.idle_timeout * 1000)),
             "MaxConcurrentUsers": "2147483647",
             "MaxShellRunTime": "2147483647",
             "MaxProcessesPerShell": "2147483647",
             "MaxMemoryPerShellMB": "2147483647",
-            "MaxShellsPerUser": str(quotas.shells_per_user),
+            "MaxShellsPerUser": str(settings.quotas.shells_per_user),
         },
+    }
+
+
+def _client(offered: Fields) -> Fields:
+    return {
+        "NetworkDelayms": "5000",
+        "URLPrefix": "wsman",
+        "AllowUnencrypted": "false",
+        "Auth": {"Digest": "false", **offered},
+        "DefaultPorts": PORTS,
+        "TrustedHosts": "",
+    }
+
+
+def _service(settings: Settings, offered: Fields) -> Fields:
+    return {
+        "RootSDDL": "",
+        "MaxConcurrentOperations": UNLIMITED,
+        "MaxConcurrentOperationsPerUser": str(settings.quotas.operations_per_user),
+        "EnumerationTimeoutms": "240000",
+        "MaxConnections": "300",
+        "MaxPacketRetrievalTimeSeconds": "120",
+        "AllowUnencrypted": _flag(settings.logins.allow_unencrypted),
+        "Auth": {**offered, "CbtHardeningLevel": "Strict" if settings.logins.bound_to_tls else "None"},
+        "DefaultPorts": PORTS,
+        "IPv4Filter": "*",
+        "IPv6Filter": "*",
+        "EnableCompatibilityHttpListener": "false",
+        "EnableCompatibilityHttpsListener": "false",
+        "CertificateThumbprint": "",
+        "AllowRemoteAccess": "true",
     }

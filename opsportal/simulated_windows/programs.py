@@ -59,7 +59,7 @@ class Programs:
             return 1
         text = command.line.text
         words = text.split(maxsplit=2)
-        if words[0].lower() in ("cmd", "cmd.exe") and len(words) > 2 and words[1].lower() == "/c":
+        if len(words) > 2 and words[0].lower() in ("cmd", "cmd.exe") and words[1].lower() == "/c":
             text = words[2]
         environment = {**variables(self.machine.name), **command.place.environment}
         code = 0
@@ -108,12 +108,12 @@ class Programs:
         play = self.behaviours.find(line)
         if play is not None:
             return play(console)
-        name = line.split(maxsplit=1)[0].strip('"').rpartition("\\")[2].lower().removesuffix(".exe")
+        name = line.partition(" ")[0].strip('"').rpartition("\\")[2].lower().removesuffix(".exe")
         match name:
             case "hostname":
                 console.out(self.machine.name)
             case "whoami":
-                console.out(f"{self.machine.name}\\simulated".lower())
+                console.out(f"{self.machine.name}\\{command.place.user}".lower())
             case "ipconfig":
                 console.out(
                     "\r\nWindows IP Configuration\r\n\r\n   (simulated) IPv4 Address . . : 192.0.2.10"

@@ -235,6 +235,24 @@ def test_it_listens_on_ipv6_too() -> None:
         assert run(client(target), "hostname")[2] == 0
 
 
+@pytest.mark.parametrize(
+    ("line", "ran"),
+    [
+        ("whoami", (b"simulated-win\\ops\r\n", b"", 0)),
+        ("echo %COMPUTERNAME% %NOBODY%", (b"SIMULATED-WIN %NOBODY%\r\n", b"", 0)),
+        ("echo out&& echo err>&2 && exit 3", (b"out\r\n", b"err \r\n", 3)),
+        ("nothing || echo then", (b"then\r\n", None, 0)),
+        ("exit 1 && echo never", (b"", b"", 1)),
+    ],
+)
+def test_a_little_of_cmd_is_played(
+    line: str, ran: tuple[bytes, bytes | None, int], windows: SimulatedWindows
+) -> None:
+    stdout, stderr, code = run(client(windows), line)
+    assert (stdout, code) == (ran[0], ran[2])
+    assert ran[1] is None or stderr == ran[1]
+
+
 def test_an_exit_code_comes_without_a_sign(windows: SimulatedWindows) -> None:
     windows.script("negative", exit_code=-1)
     assert run(client(windows), encoded("negative"))[2] == 0xFFFFFFFF
