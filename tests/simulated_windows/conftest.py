@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,14 @@ def opened() -> Iterator[list[Protocol]]:
 def remembered(protocol: Protocol) -> Protocol:
     OPENED.append(protocol)
     return protocol
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Raises AssertionError when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
 
 
 def client(target: SimulatedWindows, transport: Any = "basic", **options: Any) -> Protocol:

@@ -11,10 +11,15 @@ import requests
 from winrm.exceptions import WinRMTransportError, WSManFaultError
 
 from opsportal.simulated_windows import Break, Piece, SimulatedWindows
-from tests.simulated_windows.conftest import client, encoded, run
+from tests.simulated_windows.conftest import client, encoded, run, wait_for
 
 GONE = requests.exceptions.ConnectionError
 WORK = encoded("Add-Content C:\\work.txt done")
+
+
+def drop_when_receiving(target: SimulatedWindows) -> None:
+    wait_for(lambda: target.calls and target.calls[-1].verb == "Receive")
+    target.drop_connections()
 
 
 def test_a_dropped_request_does_nothing(windows: SimulatedWindows) -> None:
@@ -33,8 +38,7 @@ def test_a_lost_reply_is_lost_after_the_work(windows: SimulatedWindows) -> None:
     shell = protocol.open_shell()
     with pytest.raises(GONE):
         protocol.run_command(shell, WORK)
-    time.sleep(0.2)
-    assert windows.machine.count("file appended") == 1
+    wait_for(lambda: windows.machine.count("file appended") == 1)
 
 
 def test_a_busy_target_answers_503(windows: SimulatedWindows) -> None:
@@ -106,7 +110,7 @@ def test_output_whose_client_went_away_is_kept_for_the_next_who_asks(windows: Si
     protocol = client(windows, operation_timeout_sec=1, read_timeout_sec=2)
     shell = protocol.open_shell()
     command = protocol.run_command(shell, encoded("slow"))
-    threading.Timer(0.5, windows.drop_connections).start()
+    threading.Thread(target=drop_when_receiving, args=[windows]).start()
     with pytest.raises(GONE):
         protocol.get_command_output(shell, command)
     assert client(windows).get_command_output(shell, command)[0] == b"kept"

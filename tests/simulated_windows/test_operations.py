@@ -51,13 +51,12 @@ def test_a_closed_shell_leaves_nothing_behind(windows: SimulatedWindows) -> None
 
 
 def test_output_is_handed_on_while_the_command_still_runs(windows: SimulatedWindows) -> None:
-    windows.script("slow", pieces=[Piece(b"first"), Piece(b"last", after=0.6)])
+    windows.script("slow", pieces=[Piece(b"first"), Piece(b"last", after=1)])
     protocol = client(windows)
     shell = protocol.open_shell()
     command = protocol.run_command(shell, encoded("slow"))
-    began = time.monotonic()
     assert protocol.get_command_output_raw(shell, command)[0] == b"first"
-    assert time.monotonic() - began < 0.5
+    assert windows.shells[0].commands[command].running
     assert protocol.get_command_output(shell, command)[0] == b"last"
     protocol.close_shell(shell)
 
@@ -73,7 +72,7 @@ def test_a_receive_without_news_ends_in_the_fault_of_its_timeout(windows: Simula
 
 
 def test_bytes_of_one_letter_may_come_in_two_answers(windows: SimulatedWindows) -> None:
-    windows.script("split", pieces=[Piece(b"\xe6\xbc"), Piece(b"\xa2", after=0.4)])
+    windows.script("split", pieces=[Piece(b"\xe6\xbc"), Piece(b"\xa2", after=1)])
     protocol = client(windows)
     shell = protocol.open_shell(codepage=65001)
     command = protocol.run_command(shell, encoded("split"))
@@ -168,13 +167,13 @@ def test_the_end_of_a_command_is_told_once(windows: SimulatedWindows) -> None:
 
 
 def test_a_shell_that_nobody_uses_is_closed() -> None:
-    with SimulatedWindows(Settings(logins=EASY, quotas=Quotas(idle_timeout=0.3))) as target:
+    with SimulatedWindows(Settings(logins=EASY, quotas=Quotas(idle_timeout=1))) as target:
         target.script("hang", hang=True)
         protocol = client(target)
         shell = protocol.open_shell()
         command = protocol.run_command(shell, encoded("hang"))
         (running,) = target.shells[0].commands.values()
-        time.sleep(0.6)
+        time.sleep(1.5)
         assert target.shells == []
         assert running.aborted
         with pytest.raises(WSManFaultError) as raised:

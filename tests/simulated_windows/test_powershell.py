@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +11,7 @@ from psrpcore.types import deserialize_clixml
 
 from opsportal.simulated_windows import Settings, SimulatedWindows
 from opsportal.simulated_windows.clixml import CLOSING, HEADER, OPENING, record
-from tests.simulated_windows.conftest import EASY, Ran, client, encoded, run
+from tests.simulated_windows.conftest import EASY, Ran, client, encoded, run, wait_for
 
 Ask = Callable[[str], Ran]
 
@@ -130,12 +130,18 @@ def test_a_machine_can_be_asked_what_it_is(script: str, shown: str, ask: Ask) ->
     assert (shown in stdout.decode(), code) == (True, 0)
 
 
+def listens(target: SimulatedWindows) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((target.host, target.port)) == 0
+
+
 def test_restart_computer_restarts_it() -> None:
     with SimulatedWindows(Settings(logins=EASY, reboot_seconds=0.2)) as target:
         before = target.machine.boot_id
         client(target).open_shell()
         assert run(client(target), encoded("Restart-Computer -Force"))[2] == 0
-        time.sleep(0.8)
+        wait_for(lambda: target.connections == 0)  # counted anew by the one that listens after the restart
+        wait_for(lambda: listens(target))
         assert target.shells == []
         assert target.machine.boot_id == before + 1
         assert target.machine.uptime < 5

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from opsportal.simulated_windows import Piece, SimulatedWindows
+from opsportal.simulated_windows import Console, SimulatedWindows
+from opsportal.simulated_windows.console import Play
 from tests.simulated_windows import recordings
 from tests.simulated_windows.conftest import PASSWORD, USER, client
 from tests.simulated_windows.recordings import SHELL, kind, paths, recording, replay
@@ -49,6 +50,19 @@ def ask(windows: SimulatedWindows) -> Callable[[str], str]:
     return send
 
 
+def until_asked_four_times(target: SimulatedWindows) -> Play:
+    """A script that says something, and the rest when somebody asks for the fourth time."""
+
+    def play(console: Console) -> int:
+        console.host("hi")
+        while sum(call.verb == "Receive" for call in target.calls) < 4:
+            console.sleep(0.02)
+        console.host("hi again")
+        return 0
+
+    return play
+
+
 def test_every_recording_of_a_remote_shell_is_compared(real_exchanges: Path) -> None:
     assert [f"test_winrs_{name}" for name in WINRS] == [
         name for name in recordings.names(real_exchanges) if "winrs" in name
@@ -59,12 +73,11 @@ def test_every_recording_of_a_remote_shell_is_compared(real_exchanges: Path) -> 
 def test_no_path_is_missing_and_none_is_invented(
     name: str, real_exchanges: Path, windows: SimulatedWindows, ask: Callable[[str], str]
 ) -> None:
-    pieces = (Piece(b"hi"), Piece(b"\n"), Piece(b"hi", after=2.5), Piece(b" again\n"))
-    windows.script("Start-Sleep 30", pieces=pieces)
+    windows.script("Start-Sleep 30", play=until_asked_four_times(windows))
     exchanges = recording(real_exchanges, f"test_winrs_{name}")
-    if name == "operation_timeout":  # recorded with ten seconds, of which two were waited for in vain
+    if name == "operation_timeout":  # recorded with ten seconds, that were waited for in vain twice
         exchanges = [
-            recordings.Exchange(each.request.replace("PT10S", "PT1S"), each.response) for each in exchanges
+            recordings.Exchange(each.request.replace("PT10S", "PT0.3S"), each.response) for each in exchanges
         ]
     recorded, ours = replay(exchanges, ask)
     assert ours == recorded
