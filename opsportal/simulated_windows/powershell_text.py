@@ -1,0 +1,277 @@
+"""Reads the very small part of PowerShell that the simulated target plays.
+
+Statements, one a line or parted by `;`: `$name = pipeline`, `exit N`, `throw text`, `return`, and pipelines
+of commands and values. Values: numbers, strings in either quotes (with `$name`, `${name}`, `$env:NAME` and
+`$(...)` in double ones), `$name`, `$env:NAME`, `(pipeline)`, and `.Property` of a value. All else is
+NotEmulated, and that before anything of the script has run.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from opsportal.simulated_windows.command_line import NotEmulated
+
+_NAME = re.compile(r"\$(?:\{(\w+)\}|(env:\w+|\w+))", re.IGNORECASE)
+_MEMBER = re.compile(r"\.([A-Za-z]\w*)")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?![\w.])")
+_FLAG = re.compile(r"-([A-Za-z]\w*):?")
+_WORD = re.compile(r"[^\s;|(){}'\"$,]+")
+_PARAM = re.compile(r"\s*(?:\[CmdletBinding\(\)\]\s*)?param\s*\(", re.IGNORECASE)
+_KEYWORD = re.compile(
+    r"(if|else|elseif|foreach|for|while|do|switch|try|catch|finally|function|class|trap|using|begin|process|end)"
+    r"(?![\w-])",
+    re.IGNORECASE,
+)
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "a": "\a", "b": "\b"}
+
+
+@dataclass(frozen=True)
+class Literal:
+    value: str | int | float
+
+
+@dataclass(frozen=True)
+class Variable:
+    """`$name` or `$env:NAME`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string in double quotes: its parts are joined."""
+
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Member:
+    of: Expression
+    name: str
+
+
+@dataclass(frozen=True)
+class Many:
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """`-Name` of a command."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command with its arguments; `text` as it was written."""
+
+    name: str
+    arguments: tuple[Expression | Flag, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    elements: tuple[Expression | Invocation, ...]
+
+
+Expression = Literal | Variable | Text | Member | Many | Pipeline
+
+
+@dataclass(frozen=True)
+class Statement:
+    """`kind` is `run`, `assign` (to `name`), `exit`, `throw` or `return`."""
+
+    kind: str
+    body: Pipeline | None
+    name: str = ""
+
+
+def parse(script: str) -> list[Statement]:
+    """Raises NotEmulated."""
+    return Reader(_without_comments(script.lstrip("\ufeff"))).statements()
+
+
+def _without_comments(script: str) -> str:
+    quoted = re.compile(r"""('(?:[^']|'')*'|"(?:[^"`]|`.|"")*")|(<#.*?#>|(?<![\w`])#[^\n]*)""", re.DOTALL)
+    return quoted.sub(lambda found: found.group(1) or "", script)
+
+
+class Reader:
+    """Walks over one text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        found = _PARAM.match(text)
+        if found is not None:
+            self._skip_param(found.end())
+
+    def _skip_param(self, start: int) -> None:
+        """Parameters get their values from outside; defaults are not played."""
+        depth, at = 1, start
+        while at < len(self.text) and depth:
+            depth += {"(": 1, ")": -1}.get(self.text[at], 0)
+            at += 1
+        if depth or "=" in self.text[start:at]:
+            raise NotEmulated("a param block with default values")
+        self.at = at
+
+    def statements(self, closing: str = "") -> list[Statement]:
+        found: list[Statement] = []
+        while True:
+            self._skip(" \t\r\n;")
+            if self.at >= len(self.text) or (closing and self.text[self.at] == closing):
+                return found
+            found.append(self._statement())
+
+    def _skip(self, characters: str = " \t") -> None:
+        while self.at < len(self.text):
+            if self.text.startswith(("`\n", "`\r\n"), self.at):
+                self.at = self.text.index("\n", self.at) + 1
+            elif self.text[self.at] in characters:
+                self.at += 1
+            else:
+                return
+
+    def _match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        found = pattern.match(self.text, self.at)
+        if found is not None:
+            self.at = found.end()
+        return found
+
+    def _ended(self) -> bool:
+        self._skip()
+        return self.at >= len(self.text) or self.text[self.at] in ";\r\n|)}"
+
+    def _rest(self) -> str:
+        return self.text[self.at :].split("\n", 1)[0].strip()[:80]
+
+    def _statement(self) -> Statement:
+        if _KEYWORD.match(self.text, self.at):
+            raise NotEmulated(self._rest())
+        assigned = self._match(re.compile(r"\$(\w+)\s*=(?!=)\s*"))
+        if assigned is not None:
+            return Statement("assign", self._pipeline(), assigned.group(1).lower())
+        word = self._match(re.compile(r"(exit|throw|return)(?![\w-])", re.IGNORECASE))
+        if word is not None:
+            return Statement(word.group(1).lower(), None if self._ended() else self._pipeline())
+        return Statement("run", self._pipeline())
+
+    def _pipeline(self) -> Pipeline:
+        elements = [self._element()]
+        while not self._ended() or self.text[self.at : self.at + 1] == "|":
+            if self.text[self.at] != "|":
+                raise NotEmulated(self._rest())
+            self.at += 1
+            self._skip(" \t\r\n")
+            elements.append(self._element())
+        return Pipeline(tuple(elements))
+
+    def _element(self) -> Expression | Invocation:
+        self._skip()
+        if self.text.startswith("& ", self.at):
+            raise NotEmulated(self._rest())
+        if self.text[self.at : self.at + 1] in "$'\"(" or _NUMBER.match(self.text, self.at):
+            return self._values()
+        start, word = self.at, self._match(_WORD)
+        if word is None:
+            raise NotEmulated(self._rest())
+        arguments: list[Expression | Flag] = []
+        while not self._ended():
+            arguments.append(self._argument())
+        return Invocation(word.group(), tuple(arguments), self.text[start : self.at].strip())
+
+    def _argument(self) -> Expression | Flag:
+        flag = self._match(_FLAG)
+        return Flag(flag.group(1)) if flag is not None else self._values(bare=True)
+
+    def _values(self, *, bare: bool = False) -> Expression:
+        items = [self._value(bare=bare)]
+        self._skip()
+        while self.text[self.at : self.at + 1] == ",":
+            self.at += 1
+            self._skip(" \t\r\n")
+            items.append(self._value(bare=bare))
+            self._skip()
+        return items[0] if len(items) == 1 else Many(tuple(items))
+
+    def _value(self, *, bare: bool) -> Expression:
+        value = self._plain(bare=bare)
+        while (member := self._match(_MEMBER)) is not None:
+            if self.text[self.at : self.at + 1] == "(":
+                raise NotEmulated(f"the method {member.group(1)}")
+            value = Member(value, member.group(1))
+        return value
+
+    def _plain(self, *, bare: bool) -> Expression:
+        first = self.text[self.at : self.at + 1]
+        if first == "'":
+            return Literal(self._single())
+        if first == '"':
+            return self._double()
+        if first == "(":
+            return self._group()
+        name = self._match(_NAME)
+        if name is not None:
+            return Variable((name.group(1) or name.group(2)).lower())
+        number = self._match(_NUMBER)
+        if number is not None:
+            return Literal(float(number.group()) if "." in number.group() else int(number.group()))
+        word = self._match(_WORD) if bare else None
+        if word is None:
+            raise NotEmulated(self._rest())
+        return Literal(word.group())
+
+    def _group(self) -> Pipeline:
+        self.at += 1
+        self._skip(" \t\r\n")
+        inner = self._pipeline()
+        self._skip(" \t\r\n")
+        if self.text[self.at : self.at + 1] != ")":
+            raise NotEmulated(self._rest())
+        self.at += 1
+        return inner
+
+    def _single(self) -> str:
+        found = self._match(re.compile(r"'((?:[^']|'')*)'"))
+        if found is None:
+            raise NotEmulated("a string without its end")
+        return found.group(1).replace("''", "'")
+
+    def _double(self) -> Text:
+        self.at += 1
+        parts: list[Expression] = []
+        plain = ""
+        while self.text[self.at : self.at + 1] != '"' or self.text.startswith('""', self.at):
+            if self.at >= len(self.text):
+                raise NotEmulated("a string without its end")
+            inside = self._inside()
+            if isinstance(inside, str):
+                plain += inside
+            else:
+                parts += [Literal(plain), inside]
+                plain = ""
+        self.at += 1
+        return Text((*parts, Literal(plain)))
+
+    def _inside(self) -> str | Expression:
+        """The next character of a string in double quotes, or what stands for more."""
+        if self.text.startswith("$(", self.at):
+            self.at += 1
+            return self._group()
+        name = self._match(_NAME)
+        if name is not None:
+            return Variable((name.group(1) or name.group(2)).lower())
+        pair = self.text[self.at : self.at + 2]
+        if pair == '""':
+            self.at += 2
+            return '"'
+        if pair.startswith("`") and len(pair) == 2:
+            self.at += 2
+            return _ESCAPES.get(pair[1], pair[1])
+        self.at += 1
+        return pair[0]
