@@ -121,6 +121,10 @@ class WinRMConnection:
             self._used = 0
         return self._warm
 
+    def warm_up(self) -> None:
+        """Open the warm shell now. Raises errors with `sent` False."""
+        self._warm_shell()
+
     def open_shell(self, shell_id: str, *, idle_seconds: float) -> str:
         """A new shell, with this id where the target takes ids of ours. Raises errors with `sent` False."""
         with nothing_sent():
