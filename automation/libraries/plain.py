@@ -77,8 +77,8 @@ class PlainEnd:
     """How a script ended. `exit_code` is its own (128 + n after signal n); None when it is not known.
 
     `confirmed` says that the target reported the end; without it, a script that was told to stop may still
-    be running. `outputs` is what it wrote to the file named by OPSPORTAL_OUTPUT, 64 KiB at most. `incomplete`:
-    an answer with output may have been lost on the way.
+    be running. `outputs` is what it wrote to the file named by OPSPORTAL_OUTPUT, 64 KiB at most.
+    `incomplete`: an answer with output may have been lost on the way.
     """
 
     how: Literal["ended", "cancelled", "timed_out", "output_limit"]

@@ -165,7 +165,7 @@ class WindowsPowerShellLibrary:
         if given is not None:
             yield given
         elif self._manager is not None:
-            with self._manager.connection(endpoint, credentials) as pooled:
+            with self._manager.windows_connection(endpoint, credentials) as pooled:
                 yield pooled
         else:
             own = connect(endpoint, credentials, limits=self._deadlines)

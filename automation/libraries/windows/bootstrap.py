@@ -5,8 +5,8 @@ nor a value ever is an argument or an environment variable. The bootstrap's firs
 `# OpsPortal bootstrap 1`.
 
 **stdin**, ASCII, read to its end. The first line is `OPSPORTAL 1 <bytes> <SHA-256, upper-case hex>` of what
-follows: one JSON object, broken into lines of LINE characters that are joined again without anything between
-them. Where that is not what came, the bootstrap ends with the code UPLOAD_BROKEN and nothing has run. Its keys:
+follows: one JSON object, broken into lines of LINE characters that are joined again without anything between.
+Where that is not what came, the bootstrap ends with the code UPLOAD_BROKEN and nothing has run. Its keys:
 
 | key | in mode | meaning |
 |---|---|---|
@@ -22,24 +22,25 @@ them. Where that is not what came, the bootstrap ends with the code UPLOAD_BROKE
 | `installation` | probe | a word; the spool is `<base>\\OpsPortal\\<installation>` |
 | `forget` | run | attempts whose guard files may go |
 
-**stdout** holds records between the script's own output. A record is byte 0x1e, the nonce, a space, a word and
-its fields with single spaces, a line feed. `-` stands for "not known" or "none".
+**stdout** holds records between the script's own output. A record is byte 0x1e, the nonce, a space, a word,
+its fields with single spaces, and a line feed. `-` stands for "not known" or "none".
 
-| record | meaning |
-|---|---|
-| `BEGIN` | the script begins now; in mode run the guard file was made by this process |
-| `REFUSED <reason>` | nothing was started: `exists`, `fenced`, `spool.missing`, `spool.changed`, `spool.full`; in reclaim `spool.unusable` |
-| `END <code> <outputs>` | the script's end. `<code>` is unsigned, `-` after `exit N`, when the process's exit code counts; `<outputs>` is base64 of the file OPSPORTAL_OUTPUT (65,537 bytes at most) or `-` |
-| `PROBE <boot> <up seconds> <user> <spool> <spool id>` | user and spool are base64 of UTF-8 |
-| `FENCED <boot> <up seconds> <spool id>` | the guard file says `fenced`: this attempt can never start |
-| `FOUND <state> <code>` | it was started; state is `running`, `ended`, `lost` (no such process, no end written) or `rebooted` |
+- `BEGIN`: the script begins now; in mode run the guard file was made by this process.
+- `REFUSED <reason>`: nothing was started: `exists`, `fenced`, `spool.missing`, `spool.changed` or
+  `spool.full`; in reclaim `spool.unusable`.
+- `END <code> <outputs>`: the script's end. The code is unsigned, or `-` after `exit N`, when the process's
+  exit code counts. The outputs are base64 of the file OPSPORTAL_OUTPUT, of 65,537 bytes at most, or `-`.
+- `PROBE <boot> <up seconds> <user> <spool> <spool id>`: user and spool are base64 of UTF-8.
+- `FENCED <boot> <up seconds> <spool id>`: the guard file says `fenced`; this attempt can never start.
+- `FOUND <state> <code>`: it was started. The state is `running`, `ended`, `lost` (no such process, and no end
+  was written) or `rebooted`.
 
 The guard file is opened with CreateNew by whoever comes first: `started <boot> <pid> <ticks>`, then
 `end <code>`; or `fenced`.
 
 **Exit code.** `exit N` gives N. A script that comes to its end gives the exit code of the last native program
-that it ran, or 0 if it ran none. An error that nobody catches gives 1; `$ErrorActionPreference` is `Stop` at the
-start, so that a failing cmdlet is such an error. Codes are reported as signed 32-bit numbers.
+that it ran, or 0 if it ran none. An error that nobody catches gives 1; `$ErrorActionPreference` is `Stop` at
+the start, so that a failing cmdlet is such an error. Codes are told as signed 32-bit numbers.
 
 **Streams.** stdout is the script's output. Everything else that PowerShell tells (error, warning, verbose,
 debug, information) comes over stderr as CLIXML.

@@ -6,8 +6,8 @@ import contextlib
 import uuid
 from collections.abc import Iterator
 
-from automation.libraries.deadlines import Deadlines
-from automation.libraries.errors import LibraryError
+from automation.libraries.deadlines import Deadlines, remaining
+from automation.libraries.errors import ConnectionLost, LibraryError
 from automation.libraries.types import Credentials
 from automation.libraries.windows.transport import open_transport
 from automation.libraries.windows.types import OnPhase, WinRMEndpoint
@@ -41,10 +41,13 @@ class WinRMConnection:
         self._wsman: Wsman | None = None
         self._warm: str | None = None
         self._used = 0
+        self._cut = False
 
     @property
     def wsman(self) -> Wsman:
         """The protocol object; a new one where the last was lost. Raises what a login raises."""
+        if self._cut:
+            raise ConnectionLost("The connection was closed here")
         if self._wsman is None:
             self._wsman = self._log_in(None)
         return self._wsman
@@ -54,9 +57,7 @@ class WinRMConnection:
         self._wsman = self._log_in(on_phase)
 
     def _log_in(self, on_phase: OnPhase | None) -> Wsman:
-        return Wsman(
-            open_transport(self.endpoint, self._credentials, limits=self._limits, on_phase=on_phase)
-        )
+        return Wsman(open_transport(self.endpoint, self._credentials, limits=self._limits, on_phase=on_phase))
 
     def second(self) -> Wsman:
         """A protocol object of its own, for another thread: two threads on one break its encryption."""
@@ -73,12 +74,12 @@ class WinRMConnection:
         """Whether the connection is up as far as this end can know."""
         return self._wsman is not None and self._wsman.alive
 
-    def ping(self, *, deadline: float) -> bool:  # noqa: ARG002 - the transport bounds one request by itself
+    def ping(self, *, deadline: float) -> bool:
         """Ask the target whether the warm shell is still there: one round trip."""
         if self._warm is None:
             return self.alive
         try:
-            self.wsman.get(self._warm)
+            self.wsman.get(self._warm, seconds=remaining(deadline))
         except (Fault, NothingYet, LibraryError):
             return False
         return True
@@ -93,7 +94,7 @@ class WinRMConnection:
             for last in (False, True):
                 shell_id = self._warm_shell()
                 try:
-                    command_id = self._command(shell_id, program, arguments)
+                    command_id = self._command(shell_id, new_id(), program, arguments)
                 except Fault as fault:
                     if last or fault.number not in SHELL_GONE | {OPERATIONS_USED_UP}:
                         raise explain(fault, sent=False) from None
@@ -103,10 +104,21 @@ class WinRMConnection:
                     return shell_id, command_id
         raise AssertionError("the loop ends with its second round")
 
-    def _command(self, shell_id: str, program: str, arguments: tuple[str, ...]) -> str:
+    def start_in(self, shell_id: str, command_id: str, program: str, arguments: tuple[str, ...]) -> str:
+        """Start a program in a shell of the caller's, with this id where the target takes ids of ours.
+
+        Raises errors with `sent` False.
+        """
+        with nothing_sent():
+            try:
+                return self._command(shell_id, command_id, program, arguments)
+            except Fault as fault:
+                raise explain(fault, sent=False) from None
+
+    def _command(self, shell_id: str, command_id: str, program: str, arguments: tuple[str, ...]) -> str:
         if self.own_ids:
             try:
-                return self.wsman.command(shell_id, new_id(), program, arguments)
+                return self.wsman.command(shell_id, command_id, program, arguments)
             except Fault as fault:
                 if fault.number not in OWN_IDS_REFUSED:
                     raise
@@ -153,7 +165,7 @@ class WinRMConnection:
 
     def delete_shell(self, shell_id: str) -> bool:
         """Close a shell; whether the target says that it is gone. Raises nothing of the family."""
-        for _ in range(2):
+        for _ in range(0 if self._cut else 2):
             try:
                 self.wsman.delete(shell_id)
             except Fault as fault:
@@ -164,6 +176,12 @@ class WinRMConnection:
             else:
                 return True
         return False
+
+    def cut(self) -> None:
+        """Hang up from another thread. What runs on the target goes on; whoever follows it here is told."""
+        self._cut = True
+        if self._wsman is not None:
+            self._wsman.cut()
 
     def close(self) -> None:
         """Close the warm shell and hang up. Safe to repeat."""

@@ -1,8 +1,8 @@
-"""What can go wrong with Windows targets alone; the rest of the family is in `automation.libraries.errors`."""
+"""What can go wrong with Windows targets alone; the rest is in `automation.libraries.errors`."""
 
 from __future__ import annotations
 
-from automation.libraries.errors import LibraryError
+from automation.libraries.errors import EndMissing, LibraryError, ShellUnusable
 
 
 class TLSUntrusted(LibraryError):
@@ -12,7 +12,9 @@ class TLSUntrusted(LibraryError):
     """
 
     code = "tls.untrusted"
-    next_step = "Give the target's group the certificate authority, or pin the certificate after comparing it."
+    next_step = (
+        "Give the target's group the certificate authority, or pin the certificate after comparing it."
+    )
 
     def __init__(self, message: str, *, cause_hint: str = "", presented: str = "") -> None:
         super().__init__(message, cause_hint=cause_hint)
@@ -151,6 +153,18 @@ class ScriptInvalid(LibraryError):
 
     code = "script.invalid"
     next_step = "Save the script as UTF-8 text, and check the names and values of the parameters."
+
+
+class PowerShellUnusable(ShellUnusable):
+    """PowerShell on the target did not run what we asked for, so nothing was started."""
+
+    next_step = "Check that the login may start powershell.exe, and that no policy restricts its language."
+
+
+class PowerShellUnconfirmed(EndMissing):
+    """PowerShell ended without the proof that the script ran to its end."""
+
+    next_step = "Look on the target how far the script came; something may have ended its process."
 
 
 CODES: tuple[str, ...] = (

@@ -1,4 +1,4 @@
-"""One command from its input to its end: our own loop of Receives, with a deadline, and able to be stopped."""
+"""One command from its input to its end: our own loop of Receives, with a deadline, that can be stopped."""
 
 from __future__ import annotations
 
@@ -117,9 +117,7 @@ class Follow:
             self.uploaded = last = start + SEND_PIECE >= len(data)
             piece = data[start : start + SEND_PIECE]
             try:
-                self._connection.wsman.send(
-                    self._place.shell_id, self._place.command_id, piece, end=last
-                )
+                self._connection.wsman.send(self._place.shell_id, self._place.command_id, piece, end=last)
             except Fault as fault:
                 if self._killed is None:
                     raise explain(fault, sent=False) from None

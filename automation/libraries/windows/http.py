@@ -135,6 +135,14 @@ class Link:
             return False
         return False
 
+    def cut(self) -> None:
+        """End both directions at once: whoever reads wakes up. The socket itself stays open."""
+        try:
+            # A TLS socket's own shutdown would wait for whoever reads.
+            socket.socket.shutdown(self._wire, socket.SHUT_RDWR)
+        except OSError:
+            return  # it was not connected any more
+
     def close(self) -> None:
         """Hang up. Safe to repeat."""
         self.open = False

@@ -49,7 +49,11 @@ _KERBEROS_FAULTS: tuple[tuple[tuple[int, ...], type[LibraryError], str], ...] = 
     ((-1765328347, -1765328351), KerberosClockSkew, "The clocks differ too much for Kerberos"),
     ((-1765328228, -1765328164), KerberosUnreachable, "No key distribution centre of the realm answered"),
     ((-1765328230,), KerberosUnreachable, "The settings name no key distribution centre for the realm"),
-    ((-1765328378, -1765328377), KerberosUnknown, "The realm does not know the login or the target's service"),
+    (
+        (-1765328378, -1765328377),
+        KerberosUnknown,
+        "The realm does not know the login or the target's service",
+    ),
     ((-1765328360, -1765328353), AuthFailed, "The realm did not accept the password"),
     ((-1765328366,), AuthFailed, "The account is disabled or locked in the realm"),
     ((-1765328361,), AuthFailed, "The password has expired in the realm"),

@@ -1,4 +1,4 @@
-"""Running one PowerShell script in a warm shell: for reading steps and for callers who keep their own account.
+"""Running one PowerShell script in a warm shell: for reading steps, and for callers who keep account.
 
 The changing steps of a run go through `automation.libraries.windows.envelope`, which starts at most once.
 """
@@ -9,12 +9,13 @@ import json
 import secrets
 
 from automation.libraries.deadlines import after
-from automation.libraries.errors import EndMissing, LibraryError, ShellUnusable, last_words
+from automation.libraries.errors import LibraryError, last_words
 from automation.libraries.outputs import OUTPUTS_LIMIT
 from automation.libraries.plain import PlainEnd
 from automation.libraries.types import Control, OnOutput
 from automation.libraries.windows.bootstrap import UPLOAD_BROKEN, command_line, stdin_of
 from automation.libraries.windows.connection import WinRMConnection
+from automation.libraries.windows.errors import PowerShellUnconfirmed, PowerShellUnusable
 from automation.libraries.windows.follow import GRACE, Follow, Place
 from automation.libraries.windows.streams import Streams
 from automation.libraries.windows.types import OnRecord
@@ -37,8 +38,8 @@ def run_powershell(
     """Run a packed script (`pack_script`) once and hand on what it says.
 
     It may take `timeout` seconds and write `output_limit` bytes in all; beyond either, or when `control` says
-    so, it is ended and the result tells how. Raises, besides what a connection raises, `ShellUnusable`,
-    `EndMissing`, `ShellLost`; their `sent` is False when the script cannot have begun.
+    so, it is ended and the result tells how. Raises, besides what a connection raises, `PowerShellUnusable`,
+    `PowerShellUnconfirmed`, `ShellLost`; their `sent` is False when the script cannot have begun.
     """
     nonce = secrets.token_hex(16)
     streams = Streams(nonce, on_output, on_record)
@@ -60,7 +61,10 @@ def run_powershell(
 
 
 def plain_end(follow: Follow, streams: Streams) -> PlainEnd:
-    """The end of a command that was followed as far as it went. Raises `ShellUnusable` and `EndMissing`."""
+    """The end of a command that was followed as far as it went.
+
+    Raises `PowerShellUnusable` and `PowerShellUnconfirmed`.
+    """
     record = streams.end()
     if record is None and follow.stopped == "ended":
         raise explain_end(follow, streams)
@@ -87,10 +91,14 @@ def _code(code: str, follow: Follow, *, known: bool) -> int | None:
 def explain_end(follow: Follow, streams: Streams) -> LibraryError:
     """Why a command ended without telling the script's end."""
     if streams.begun:
-        return EndMissing(f"PowerShell ended with {follow.exit_code} before the script's end was known")
+        return PowerShellUnconfirmed(
+            f"PowerShell ended with {follow.exit_code} before the script's end was known"
+        )
     if follow.exit_code == UPLOAD_BROKEN:
-        return ShellUnusable("The script did not arrive whole on the target and was not started", sent=False)
-    return ShellUnusable(
+        return PowerShellUnusable(
+            "The script did not arrive whole on the target and was not started", sent=False
+        )
+    return PowerShellUnusable(
         f"PowerShell ended with {follow.exit_code} and started nothing",
         cause_hint=last_words(streams.noise, sent=b""),
         sent=False,
@@ -109,5 +117,3 @@ def abandon(connection: WinRMConnection) -> None:
     """After trouble: close the shell with all that runs in it, and have the connection used no more."""
     connection.suspect = True
     connection.drop_shell()
-
-

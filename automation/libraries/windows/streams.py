@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from automation.libraries.envelope_frames import FrameReader
 from automation.libraries.envelope_frames import Record as Frame
@@ -30,6 +30,7 @@ class Streams:
         self.begun = resumed
         self.frames: list[Frame] = []
         """Records that came, BEGIN and END included."""
+        self.on_frame: Callable[[Frame], None] | None = None
         self.lengths: dict[Stream, int] = {"stdout": 0, "stderr": 0}
         self.noise = b""
         """The last that was said before the beginning."""
@@ -58,6 +59,8 @@ class Streams:
             self.begun = self.begun or piece.word == "BEGIN"
             self._ended = self._ended or piece.word == "END"
             self.frames.append(piece)
+            if self.on_frame is not None:
+                self.on_frame(piece)
         elif not self.begun:
             self.noise = (self.noise + piece)[-NOISE_KEPT:]
         elif not self._ended:

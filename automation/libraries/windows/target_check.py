@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 from automation.libraries.deadlines import Deadlines, after
-from automation.libraries.errors import EndMissing, HostKeyChanged, LibraryError
+from automation.libraries.errors import HostKeyChanged, LibraryError
 from automation.libraries.resolution import resolve
 from automation.libraries.results import ConnectionTest, PhaseResult
 from automation.libraries.types import Credentials, Stream
 from automation.libraries.windows.connection import WinRMConnection, connect
-from automation.libraries.windows.errors import TLSUntrusted
+from automation.libraries.windows.errors import PowerShellUnusable, TLSUntrusted
 from automation.libraries.windows.plain import run_powershell
 from automation.libraries.windows.script import pack_script
 from automation.libraries.windows.tls import presented_by
@@ -19,7 +19,7 @@ from automation.libraries.windows.types import Phase, WinRMEndpoint
 from automation.libraries.wire import dial
 
 SHELL_SECONDS = 30.0
-PROOF = "$PSVersionTable.PSVersion.ToString()"
+PROOF = "Write-Output 'PowerShell runs'"
 
 
 class _Course:
@@ -35,7 +35,9 @@ class _Course:
 
     def phases(self, error: LibraryError | None) -> tuple[PhaseResult, ...]:
         ends = [at for _, at in self._started[1:]] + [time.monotonic()]
-        done = [PhaseResult(name, "ok", end - at) for (name, at), end in zip(self._started, ends, strict=True)]
+        done = [
+            PhaseResult(name, "ok", end - at) for (name, at), end in zip(self._started, ends, strict=True)
+        ]
         if error is not None and done:
             done[-1] = PhaseResult(done[-1].name, error.code, done[-1].duration)
         return (*done, *(PhaseResult(name, "skipped", 0.0) for name in self._names[len(done) :]))
@@ -88,16 +90,18 @@ def _shell(connection: WinRMConnection) -> str:
     payload = pack_script(PROOF)
     end = run_powershell(connection, payload, on_output=hear, timeout=SHELL_SECONDS, output_limit=4096)
     if end.exit_code != 0:
-        raise EndMissing("PowerShell did not run a simple command", sent=False)
-    return f"PowerShell {said.decode('utf-8', 'replace').strip()}"
+        raise PowerShellUnusable("PowerShell did not run a simple command", sent=False)
+    return said.decode("utf-8", "replace").strip()
 
 
 def _presented(endpoint: WinRMEndpoint, error: LibraryError | None, limits: Deadlines) -> str:
     """The certificate to compare and pin, where the test came as far as TLS."""
     if isinstance(error, HostKeyChanged):
         return error.presented
-    if error is not None and not isinstance(error, TLSUntrusted) and error.code.startswith(
-        ("target.", "resolve.", "connect.", "tls.", "credential.", "auth.insecure")
+    if (
+        error is not None
+        and not isinstance(error, TLSUntrusted)
+        and error.code.startswith(("target.", "resolve.", "connect.", "tls.", "credential.", "auth.insecure"))
     ):
         return ""
     try:

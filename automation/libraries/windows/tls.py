@@ -75,7 +75,9 @@ def _show_certificate(context: ssl.SSLContext, credentials: WindowsCredentials) 
             # Without a passphrase OpenSSL would ask the terminal for one.
             context.load_cert_chain(_path_of(file.fileno()), password=phrase or b"")
         except (ssl.SSLError, OSError, ValueError):
-            raise AuthKeyUnusable("The client certificate and its private key do not fit each other") from None
+            raise AuthKeyUnusable(
+                "The client certificate and its private key do not fit each other"
+            ) from None
 
 
 def _path_of(descriptor: int) -> str:
@@ -113,9 +115,7 @@ def _check_pins(secure: ssl.SSLSocket, endpoint: WinRMEndpoint) -> None:
     shown = (pin_of(certificate), key_pin_of(certificate))
     if not any(hmac.compare_digest(pin, own) for pin in endpoint.host_keys for own in shown):
         secure.close()
-        raise HostKeyChanged(
-            f"{endpoint} shows another certificate than the pinned one", presented=shown[0]
-        )
+        raise HostKeyChanged(f"{endpoint} shows another certificate than the pinned one", presented=shown[0])
 
 
 def _untrusted(fault: ssl.SSLCertVerificationError, endpoint: WinRMEndpoint) -> TLSUntrusted:

@@ -87,6 +87,10 @@ class Transport:
             return b""
         return self._login.unseal(answer) if self._login.sealed and answer.status == 500 else answer.body
 
+    def cut(self) -> None:
+        """Hang up under another thread that waits for an answer; it is told that the connection ended."""
+        self._link.cut()
+
     def close_session(self) -> None:
         """Hang up. Under the name that pywinrm uses."""
         self._link.close()

@@ -15,8 +15,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import xmltodict
-from winrm import Protocol
 from winrm.exceptions import WinRMError, WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
+from winrm.protocol import Protocol
 
 from automation.libraries.errors import LibraryError
 from automation.libraries.types import Stream
@@ -76,8 +76,9 @@ class Wsman:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         # Its own transport is never used: it has no login of ours, and makes no connection by being made.
-        self._protocol = Protocol("http://unused", transport="basic", username="-", password="-", proxy=None)
-        self._protocol.transport = transport
+        nobody: dict[str, Any] = {"username": "-", "password": "-"}
+        self._protocol = Protocol("http://unused", transport="basic", proxy=None, **nobody)
+        self._protocol.transport = transport  # type: ignore[assignment]  # it has all that is used of it
 
     @property
     def alive(self) -> bool:
@@ -103,9 +104,7 @@ class Wsman:
                 return node.text
         raise WinRMBroken("The target opened a shell without telling its id", sent=False)
 
-    def command(
-        self, shell_id: str, command_id: str | None, program: str, arguments: tuple[str, ...]
-    ) -> str:
+    def command(self, shell_id: str, command_id: str | None, program: str, arguments: tuple[str, ...]) -> str:
         """Start a program in a shell, with an id of ours where one is given; the id that it really has."""
         header = self._header("Command", shell_id)
         header["env:Header"]["w:OptionSet"] = _options(
@@ -151,9 +150,14 @@ class Wsman:
         """Close a shell and end what runs in it."""
         self._ask(self._header("Delete", shell_id, action=f"{_TRANSFER}/Delete"), {})
 
-    def get(self, shell_id: str) -> None:
+    def get(self, shell_id: str, *, seconds: float) -> None:
         """Ask whether a shell is there. Raises `Fault`."""
-        self._ask(self._header("Get", shell_id, action=f"{_TRANSFER}/Get"), {})
+        header = self._header("Get", shell_id, action=f"{_TRANSFER}/Get", seconds=seconds)
+        self._ask(header, {}, seconds=seconds)
+
+    def cut(self) -> None:
+        """End the connection under another thread that waits for an answer."""
+        self._transport.cut()
 
     def hang_up(self) -> None:
         """Close the connection. Safe to repeat."""
