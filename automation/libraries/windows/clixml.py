@@ -21,6 +21,7 @@ HEADER = "#< CLIXML"
 LONGEST_RECORD = 1024 * 1024
 """Characters of XML in which a record must end."""
 _CLOSING = "</Objs>"
+_OPENING = re.compile(r"\A\s*(<Objs[^<>]*>?)?")
 _START = re.compile(r"<(S|Obj)[ >]")
 _KINDS: dict[ClixmlStream, RecordKind] = {
     ClixmlStream.ERROR: "error",
@@ -48,9 +49,9 @@ class ClixmlReader:
         """Everything that is known after `data`, in order. With `final` nothing is held back."""
         self._text += self._decoder.decode(data, final)
         while self._text:
-            before = len(self._text)
+            before = (len(self._text), self._in_block)
             yield from self._block(final=final) if self._in_block else self._plain(final=final)
-            if len(self._text) == before:
+            if (len(self._text), self._in_block) == before:
                 break
 
     def _plain(self, *, final: bool) -> Iterator[Record | str]:
@@ -120,15 +121,14 @@ class ClixmlReader:
                     parent[place] = copy.deepcopy(self._types[child.get("RefId", "")])
 
     def _give_up(self) -> Iterator[Record | str]:
-        rest = self._cut(len(self._text)).lstrip("\r\n")
+        rest = _OPENING.sub("", self._cut(len(self._text)))
         self._leave_block()
-        if rest and not rest.startswith("<Objs"):
+        if rest:
             yield rest
 
     def _leave_block(self) -> None:
         self._in_block = False
         self._types.clear()
-        self._text = self._text.removeprefix("\r").removeprefix("\n")
 
     def _cut(self, length: int) -> str:
         taken, self._text = self._text[:length], self._text[length:]
