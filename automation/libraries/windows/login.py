@@ -261,17 +261,18 @@ def _kerberos_words() -> Iterator[None]:
     except (ImportError, spnego.exceptions.FeatureMissingError):
         raise KerberosUnavailable("Kerberos is not available here") from None
     except spnego.exceptions.SpnegoError as fault:
-        raise _explained(fault) from None
+        raise explained(fault) from None
     except LibraryError:
         raise
     except Exception as fault:
         number = getattr(fault, "err_code", None)
         if number is None:
             raise
-        raise _explained(fault) from None
+        raise explained(fault) from None
 
 
-def _explained(fault: BaseException) -> LibraryError:
+def explained(fault: BaseException) -> LibraryError:
+    """A fault of the security libraries as one of the family."""
     numbers = set(_numbers(fault))
     for known, error, message in _KERBEROS_FAULTS:
         if numbers & set(known):
