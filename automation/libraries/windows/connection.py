@@ -41,12 +41,13 @@ class WinRMConnection:
         self._wsman: Wsman | None = None
         self._warm: str | None = None
         self._used = 0
-        self._cut = False
+        self.was_cut = False
+        """It was closed from outside: no new protocol object will be made."""
 
     @property
     def wsman(self) -> Wsman:
         """The protocol object; a new one where the last was lost. Raises what a login raises."""
-        if self._cut:
+        if self.was_cut:
             raise ConnectionLost("The connection was closed here")
         if self._wsman is None:
             self._wsman = self._log_in(None)
@@ -165,7 +166,7 @@ class WinRMConnection:
 
     def delete_shell(self, shell_id: str) -> bool:
         """Close a shell; whether the target says that it is gone. Raises nothing of the family."""
-        for _ in range(0 if self._cut else 2):
+        for _ in range(0 if self.was_cut else 2):
             try:
                 self.wsman.delete(shell_id)
             except Fault as fault:
@@ -179,7 +180,7 @@ class WinRMConnection:
 
     def cut(self) -> None:
         """Hang up from another thread. What runs on the target goes on; whoever follows it here is told."""
-        self._cut = True
+        self.was_cut = True
         if self._wsman is not None:
             self._wsman.cut()
 

@@ -149,7 +149,7 @@ class Follow:
             try:
                 self._receive(message_id, limit)
             except _Interrupted as interrupted:
-                if losses == len(REATTACH) or self._kill_confirmed:
+                if losses == len(REATTACH) or self._kill_confirmed or self._connection.was_cut:
                     self._give_up(interrupted.error)
                     break
                 self._pause(REATTACH[losses], limit)

@@ -177,19 +177,17 @@ def test_a_dead_connection_is_replaced_before_a_script_is_sent(
     assert not connection.alive
 
 
-def test_many_threads_with_encrypted_connections_of_their_own_do_not_disturb_each_other(
-    windows: SimulatedWindows,
-) -> None:
-    windows.script("job", seconds=0.3, stdout="done\r\n")
-    library = WindowsPowerShellLibrary()
+def test_a_hundred_encrypted_jobs_at_once_do_not_disturb_each_other() -> None:
+    with SimulatedWindows(Settings(quotas=Quotas(shells_per_user=150))) as target:
+        target.script("job", seconds=3.0, stdout="done\r\n")
+        library = WindowsPowerShellLibrary()
 
-    def job(number: int) -> bytes:
-        script = f"# job {number}"
-        return library.execute_powershell(endpoint_of(windows), script, OPS).stdout
+        def job(number: int) -> bytes:
+            return library.execute_powershell(endpoint_of(target), f"# job {number}", OPS).stdout
 
-    with ThreadPoolExecutor(20) as pool:
-        assert list(pool.map(job, range(20))) == [b"done\r\n"] * 20
-    assert windows.shells == []
+        with ThreadPoolExecutor(100) as pool:
+            assert list(pool.map(job, range(100))) == [b"done\r\n"] * 100
+        assert target.shells == [] and len(target.played) == 100
 
 
 def test_output_without_end_is_stopped_and_memory_stays_small(

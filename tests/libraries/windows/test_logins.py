@@ -172,7 +172,9 @@ def certificate_bytes(path: Path) -> bytes:
     return ssl.PEM_cert_to_DER_cert(path.read_text())
 
 
-def test_another_certificate_than_the_pinned_one_stops_everything(secure: Start, authority: Authority) -> None:
+def test_another_certificate_than_the_pinned_one_stops_everything(
+    secure: Start, authority: Authority
+) -> None:
     with secure() as target:
         pins = ("x509-sha256 " + "0" * 64,)
         with pytest.raises(HostKeyChanged) as caught:
@@ -228,13 +230,9 @@ def test_other_addresses_are_refused(text: str) -> None:
 
 def test_each_phase_of_a_test_has_its_own_code_and_duration(secure: Start, authority: Authority) -> None:
     with secure() as target:
-        good = WindowsPowerShellLibrary().test_connection(
-            endpoint_of(target, authority=authority.pem), OPS
-        )
+        good = WindowsPowerShellLibrary().test_connection(endpoint_of(target, authority=authority.pem), OPS)
         wrong = WindowsCredentials("ops", password=Secret("no"))
-        bad = WindowsPowerShellLibrary().test_connection(
-            endpoint_of(target, authority=authority.pem), wrong
-        )
+        bad = WindowsPowerShellLibrary().test_connection(endpoint_of(target, authority=authority.pem), wrong)
     names = ["resolve", "tcp", "tls", "protocol", "credential", "shell"]
     assert [(phase.name, phase.code) for phase in good.phases] == [(name, "ok") for name in names]
     codes = ["ok", "ok", "ok", "ok", "auth.failed", "skipped"]
