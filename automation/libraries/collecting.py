@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +24,13 @@ class Collected:
     on_output: OnOutput | None
 
     def __post_init__(self) -> None:
-        self.kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        # Unlike a bytearray, it gives its bytes away without a second copy of them.
+        self.kept: dict[Stream, io.BytesIO] = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
         self.dropped: dict[Stream, int] = {"stdout": 0, "stderr": 0}
 
     def hear(self, stream: Stream, data: bytes) -> None:
-        room = max(0, KEPT - len(self.kept[stream]))
-        self.kept[stream] += data[:room]
+        room = max(0, KEPT - self.kept[stream].tell())
+        self.kept[stream].write(data[:room])
         self.dropped[stream] += max(0, len(data) - room)
         if self.on_output is not None:
             self.on_output(stream, data)
@@ -37,8 +39,8 @@ class Collected:
         self, exit_code: int | None, duration: float, details: dict[str, Any], error: LibraryError | None
     ) -> ExecutionResult:
         return ExecutionResult(
-            stdout=bytes(self.kept["stdout"]),
-            stderr=bytes(self.kept["stderr"]),
+            stdout=self.kept["stdout"].getvalue(),
+            stderr=self.kept["stderr"].getvalue(),
             exit_code=exit_code,
             duration=duration,
             attempts=0 if error is not None and not error.sent else 1,

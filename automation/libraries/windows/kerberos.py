@@ -14,7 +14,7 @@ _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d
 
 
 def krb5_configuration(realms: Mapping[str, Sequence[str]]) -> str:
-    """The text of krb5.conf for these realms with their key distribution centres, the first being the default.
+    """The text of krb5.conf for these realms with their key distribution centres; the first is the default.
 
     Without centres a realm's are looked up in DNS. Names are used as written, so that a target's ticket is
     for the very name that people see. Raises ValueError for what is no realm or centre.

@@ -31,7 +31,8 @@ def read(*pieces: str) -> list[Record | str]:
     [
         (f"{HEAD}{PROGRESS}{LATER_PROGRESS}</Objs>", []),
         (
-            f"{HEAD}{text('Error', 'a')}{text('warning', 'b')}{text('verbose', 'c')}{text('debug', 'd')}</Objs>",
+            f"{HEAD}{text('Error', 'a')}{text('warning', 'b')}{text('verbose', 'c')}"
+            f"{text('debug', 'd')}</Objs>",
             [Record("error", "a"), Record("warning", "b"), Record("verbose", "c"), Record("debug", "d")],
         ),
         (

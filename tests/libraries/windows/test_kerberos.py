@@ -99,5 +99,5 @@ def test_clocks_that_differ_are_named() -> None:
     "realms", [{}, {"example.com": []}, {"EXAMPLE.COM": ["kdc one"]}, {"A\n[x]": []}, {"A": ["x\n"]}]
 )
 def test_a_configuration_of_wrong_names_is_refused(realms: dict[str, list[str]]) -> None:
-    with pytest.raises(ValueError, match="realm|centre"):
+    with pytest.raises(ValueError, match=r"realm|centre"):
         krb5_configuration(realms)
