@@ -57,7 +57,7 @@ class Counted:
             self.requests += 1
             return ours(link, *given, **named)
 
-        HTTPAdapter.send, Link.post = send, post  # type: ignore[method-assign]
+        HTTPAdapter.send, Link.post = send, post  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:

@@ -22,7 +22,7 @@ Run = Callable[..., PowerShellResult]
 
 def endpoint_of(target: SimulatedWindows, **how: Any) -> WinRMEndpoint:
     """Plain HTTP with NTLM and message encryption, unless told otherwise."""
-    given = {"https": target.settings.tls, "method": "ntlm"} | how
+    given: dict[str, Any] = {"https": target.settings.tls, "method": "ntlm"} | how
     return WinRMEndpoint(target.host, target.port, **given)
 
 

@@ -31,9 +31,10 @@ def read(*pieces: str) -> list[Record | str]:
     [
         (f"{HEAD}{PROGRESS}{LATER_PROGRESS}</Objs>", []),
         (
-            f"{HEAD}{text('Error', 'a')}{text('warning', 'b')}{text('verbose', 'c')}"
-            f"{text('debug', 'd')}</Objs>",
-            [Record("error", "a"), Record("warning", "b"), Record("verbose", "c"), Record("debug", "d")],
+            HEAD
+            + "".join(text(kind, kind[0]) for kind in ("Error", "warning", "verbose", "debug"))
+            + "</Objs>",
+            [Record("error", "E"), Record("warning", "w"), Record("verbose", "v"), Record("debug", "d")],
         ),
         (
             f"{HEAD}{text('Error', '_x001B_[31m_x0009_tab _x005F_x000D_')}</Objs>",
