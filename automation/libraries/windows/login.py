@@ -21,6 +21,7 @@ from automation.libraries.errors import (
     AuthMethodUnavailable,
     CredentialMissing,
     LibraryError,
+    TargetInvalid,
 )
 from automation.libraries.types import Credentials
 from automation.libraries.windows.errors import (
@@ -64,6 +65,8 @@ def refuse_insecure(endpoint: WinRMEndpoint, credentials: Credentials) -> None:
     """Raise what forbids this login before anything at all is sent."""
     if not endpoint.https and endpoint.method in ("basic", "certificate"):
         raise LoginInsecure(f"{endpoint.method.capitalize()} login over plain HTTP was refused")
+    if endpoint.proxy and not endpoint.https:
+        raise TargetInvalid("A proxy can be used with HTTPS alone")
     windows = credentials if isinstance(credentials, WindowsCredentials) else None
     if endpoint.method == "certificate":
         if windows is None or not windows.client_certificate or windows.private_key is None:
@@ -122,7 +125,7 @@ class Login:
                         context.step(token)
                     break
                 if token is None:
-                    raise _refused(answer, self._scheme, tried=not context.complete or context.complete)
+                    raise _refused(answer, self._scheme)
         if not context.complete:
             raise WinRMBroken("The target let us in before the login was done")
         self._context = context
@@ -135,7 +138,7 @@ class Login:
         if answer.status not in (200, 401):
             raise WinRMBroken(f"The target answered a login with HTTP status {answer.status}")
         if answer.status == 401 and not link.open:
-            raise _refused(answer, self._scheme, tried=True)
+            raise _refused(answer, self._scheme)
         return answer
 
     @contextlib.contextmanager
@@ -238,7 +241,7 @@ def _token_of(answer: Answer) -> bytes | None:
     return None
 
 
-def _refused(answer: Answer, scheme: str, *, tried: bool) -> LibraryError:
+def _refused(answer: Answer, scheme: str) -> LibraryError:
     offered = [value.split(" ")[0] for value in answer.headers.get_all("WWW-Authenticate") or []]
     if offered and scheme.lower() not in [name.lower() for name in offered]:
         known = [name for name in offered if name.isalnum()][:5]
@@ -249,8 +252,9 @@ def _refused(answer: Answer, scheme: str, *, tried: bool) -> LibraryError:
 
 
 def refused_request(answer: Answer, endpoint: WinRMEndpoint) -> LibraryError:
-    """What a 401 to a request that carried its login means."""
-    return _refused(answer, "Basic" if endpoint.method == "basic" else "Negotiate", tried=True)
+    """What a 401 to a request on a connection that was logged in means."""
+    schemes = {"basic": "Basic", "credssp": "CredSSP"}
+    return _refused(answer, schemes.get(endpoint.method, "Negotiate"))
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import re
 import socket
 
 from automation.libraries.deadlines import remaining
-from automation.libraries.errors import ConnectUnreachable, TargetInvalid
+from automation.libraries.errors import ConnectUnreachable
 from automation.libraries.types import Endpoint
 from automation.libraries.windows.types import WinRMEndpoint
 
@@ -15,12 +15,7 @@ _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
 def tunnel(wire: socket.socket, endpoint: WinRMEndpoint, *, deadline: float) -> None:
-    """Have the proxy at the other end connect us with the target.
-
-    Raises `TargetInvalid` for plain HTTP, `ConnectUnreachable` where the proxy does not do it.
-    """
-    if not endpoint.https:
-        raise TargetInvalid("A proxy can be used with HTTPS alone")
+    """Have the proxy at the other end connect us with the target. Raises `ConnectUnreachable`."""
     place = Endpoint.__str__(endpoint)
     answer = b""
     try:

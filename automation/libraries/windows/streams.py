@@ -14,6 +14,7 @@ from automation.libraries.windows.clixml import ClixmlReader, shown
 from automation.libraries.windows.types import OnRecord, Record
 
 NOISE_KEPT = 4096
+EARLY_KEPT = 50
 LONGEST_FRAME = 128 * 1024
 """Bytes; the record of the end holds 64 KiB of outputs in base64."""
 
@@ -40,6 +41,7 @@ class Streams:
         self._reader = FrameReader(nonce, longest=LONGEST_FRAME)
         self._clixml = ClixmlReader(resumed=resumed)
         self._tail = b""
+        self._early: list[Record | str] = []
         self._on_output = on_output
         self._on_record = on_record
 
@@ -56,7 +58,8 @@ class Streams:
 
     def _heard(self, piece: bytes | Frame) -> None:
         if isinstance(piece, Frame):
-            self.begun = self.begun or piece.word == "BEGIN"
+            if piece.word == "BEGIN":
+                self._begin()
             self._ended = self._ended or piece.word == "END"
             self.frames.append(piece)
             if self.on_frame is not None:
@@ -69,11 +72,18 @@ class Streams:
             self._tail = piece[whole:]
             self._say("stdout", piece[:whole])
 
+    def _begin(self) -> None:
+        """What came on stderr is the script's too: in one answer it may stand before the record of stdout."""
+        self.begun = True
+        early, self._early = self._early, []
+        self._told(iter(early))
+
     def _told(self, parts: Iterator[Record | str]) -> None:
         for part in parts:
             text = shown(part) if isinstance(part, Record) else part
             if not self.begun:
                 self.noise = (self.noise + text.encode())[-NOISE_KEPT:]
+                self._early = [*self._early, part][-EARLY_KEPT:]
                 continue
             if isinstance(part, Record) and self._on_record is not None and not self.muted:
                 self._on_record(part)

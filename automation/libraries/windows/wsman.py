@@ -85,12 +85,11 @@ class Wsman:
         """The connection is up as far as this end can know."""
         return self._transport.alive
 
-    def create(self, shell_id: str | None, *, idle_seconds: float, profile: bool = True) -> str:
+    def create(self, shell_id: str | None, *, idle_seconds: float) -> str:
         """Open a shell, with an id of ours where one is given; the id that it really has."""
         header = self._header("Create", None, action=f"{_TRANSFER}/Create")
-        header["env:Header"]["w:OptionSet"] = _options(
-            WINRS_NOPROFILE=str(not profile).upper(), WINRS_CODEPAGE=str(CODEPAGE)
-        )
+        # With the login's profile: guard files live below its folder of local data.
+        header["env:Header"]["w:OptionSet"] = _options(WINRS_NOPROFILE="FALSE", WINRS_CODEPAGE=str(CODEPAGE))
         shell: dict[str, Any] = {
             "rsp:InputStreams": "stdin",
             "rsp:OutputStreams": "stdout stderr",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -237,3 +240,48 @@ def test_each_phase_of_a_test_has_its_own_code_and_duration(secure: Start, autho
     assert [(phase.name, phase.code) for phase in good.phases] == [(name, "ok") for name in names]
     codes = ["ok", "ok", "ok", "ok", "auth.failed", "skipped"]
     assert [phase.code for phase in bad.phases] == codes
+
+
+class Proxy:
+    """Connects its clients with where they want to be, and notes what they asked for."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self.asked = b""
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        client, _ = self._server.accept()
+        while b"\r\n\r\n" not in self.asked:
+            self.asked += client.recv(1000)
+        host, _, port = self.asked.split()[1].decode().rpartition(":")
+        with client, socket.create_connection((host, int(port))) as target:
+            client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            ends = {client: target, target: client}
+            while True:
+                for end in select.select(list(ends), [], [])[0]:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    ends[end].sendall(data)
+
+    def stop(self) -> None:
+        self._thread.join(5)
+        self._server.close()
+
+
+def test_a_proxy_that_was_asked_for_sees_the_name_alone(secure: Start, authority: Authority) -> None:
+    proxy = Proxy()
+    with secure() as target:
+        place = endpoint_of(target, authority=authority.pem, proxy=f"http://127.0.0.1:{proxy.port}")
+        assert run(place).stdout == b"in\r\n"
+        assert proxy.asked.startswith(f"CONNECT 127.0.0.1:{target.port} ".encode())
+    proxy.stop()
+
+
+def test_a_proxy_is_refused_for_plain_http() -> None:
+    with pytest.raises(LibraryError) as caught:
+        run(WinRMEndpoint("127.0.0.1", 5985, https=False, proxy="http://127.0.0.1:9"))
+    assert caught.value.code == "target.invalid"

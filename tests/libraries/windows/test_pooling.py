@@ -10,6 +10,7 @@ import pytest
 
 from automation.libraries.connection_manager import ConnectionManager, Limits
 from automation.libraries.errors import ConnectionBusy, ConnectionLost, LibraryError
+from automation.libraries.parallel import ParallelTarget, execute_powershell_parallel
 from automation.libraries.windows.types import WindowsCredentials
 from automation.libraries.windows_powershell import WindowsPowerShellLibrary
 from credentials.secret import Secret
@@ -130,3 +131,16 @@ def test_a_test_neither_uses_nor_fills_the_pool(
 ) -> None:
     assert manager.test(endpoint_of(windows), OPS).success
     assert (manager.stats.logins, manager.stats.idle) == (0, 0)
+
+
+def test_one_script_on_many_targets_at_once_keeps_each_outcome() -> None:
+    with SimulatedWindows() as one, SimulatedWindows() as two:
+        wrong = WindowsCredentials("ops", password=Secret("other"))
+        targets = [
+            ParallelTarget("one", endpoint_of(one), OPS),
+            ParallelTarget("two", endpoint_of(two), wrong),
+        ]
+        outcome = execute_powershell_parallel(targets, "Write-Output 1")
+    assert outcome.results["one"].stdout == b"1\r\n" and outcome.successful == 1
+    error = outcome.results["two"].error
+    assert error is not None and error.code == "auth.failed"
