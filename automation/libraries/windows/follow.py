@@ -125,8 +125,21 @@ class Follow:
                 error.sent = last
                 if not last:
                     raise
-                # It may have come: whether the script began shows by what it says.
-                self._connection.reconnect()
+                self._send_again(piece)
+
+    def _send_again(self, piece: bytes) -> None:
+        """The last of the input, whose answer was lost, once more to the same command.
+
+        It is one process, which reads its input once and checks its length and hash: twice the same piece
+        can at worst keep it from starting. Whether it began shows by what it says.
+        """
+        self._connection.reconnect()
+        try:
+            self._connection.wsman.send(self._place.shell_id, self._place.command_id, piece, end=True)
+        except Fault:
+            return  # its input was closed by the first
+        except LibraryError:
+            self._connection.reconnect()
 
     def until_end(self, *, timeout: float | None, deadline: float) -> None:
         """Read until the command is done.

@@ -8,93 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from automation.libraries.envelope import Control, End, Fenced, Order, Probe, Refused
+from automation.libraries.envelope import End, Fenced, Order, Refused
 from automation.libraries.errors import LibraryError
 from automation.libraries.types import Stream
 from automation.libraries.windows import envelope
-from automation.libraries.windows.connection import WinRMConnection, connect
 from automation.libraries.windows.envelope import Ids, ids_of
-from automation.libraries.windows.script import pack_script
 from opsportal.simulated_windows import Break, Piece, Settings, SimulatedWindows
-from tests.libraries.windows.conftest import OPS, endpoint_of, verbs
+from tests.libraries.windows.conftest import Caller, verbs
 
 PIECES = [Piece(b"one\r\n"), Piece(b"two\r\n", after=0.5), Piece(b"three\r\n", after=0.5)]
-
-
-@dataclass
-class Caller:
-    """One worker: a connection of its own, and what it heard."""
-
-    target: SimulatedWindows
-    heard: list[tuple[Stream, bytes]] = field(default_factory=list)
-    started: threading.Event = field(default_factory=threading.Event)
-    control: Control = field(default_factory=Control)
-    intents: list[Ids] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.connection: WinRMConnection = connect(endpoint_of(self.target), OPS)
-
-    def hear(self, stream: Stream, data: bytes) -> None:
-        self.heard.append((stream, data))
-
-    @property
-    def output(self) -> bytes:
-        return b"".join(data for stream, data in self.heard if stream == "stdout")
-
-    def order(self, script: str, *, attempt: str = "", timeout: float = 20) -> Order:
-        found = self.probe()
-        return Order(
-            attempt=attempt or uuid.uuid4().hex,
-            installation="test",
-            payload=pack_script(script),
-            timeout=timeout,
-            spool=found.spool,
-            spool_id=found.spool_id or "",
-        )
-
-    def probe(self) -> Probe:
-        return envelope.probe(self.connection, installation="test", spool=None, deadline=time.monotonic() + 9)
-
-    def run(self, order: Order) -> End | Refused:
-        return envelope.run(
-            self.connection,
-            order,
-            on_started=self.started.set,
-            on_output=self.hear,
-            control=self.control,
-            deadline=time.monotonic() + 30,
-            on_intent=self.intents.append,
-        )
-
-    def reclaim(
-        self, order: Order, *, age: float = 1.0, seen: int = 0, ids: Ids | None = None
-    ) -> Fenced | End:
-        return envelope.reclaim(
-            self.connection,
-            order.attempt,
-            intent_age=age,
-            spool=order.spool or "",
-            spool_id=order.spool_id,
-            offsets=(seen, 0),
-            on_output=self.hear,
-            control=self.control,
-            deadline=time.monotonic() + 10,
-            ids=ids,
-        )
-
-
-@pytest.fixture
-def caller(windows: SimulatedWindows) -> Iterator[Caller]:
-    found = Caller(windows)
-    yield found
-    found.connection.close()
 
 
 @pytest.fixture
