@@ -7,17 +7,19 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks import envelope, fanout, live
+from benchmarks import envelope, fanout, live, windows
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ops bench", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=["fanout", "envelope", "live"], default="fanout")
+    parser.add_argument(
+        "name", nargs="?", choices=["fanout", "envelope", "live", "windows"], default="fanout"
+    )
     parser.add_argument("--targets", type=int, default=200, help="fanout: how many (default %(default)s)")
     parser.add_argument("--width", type=int, default=50, help="fanout: at once (default %(default)s)")
-    parser.add_argument("--rounds", type=int, help="samples of each case (default: 5; envelope 30)")
+    parser.add_argument("--rounds", type=int, help="samples of each case (default: 5; envelope, windows 30)")
     parser.add_argument("--no-ansible", action="store_true", help="fanout: leave Ansible out")
     parser.add_argument("--readers", type=int, default=20, help="live: browsers (default %(default)s)")
     parser.add_argument("--lines", type=int, default=200, help="live: a round (default %(default)s)")
@@ -30,6 +32,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="opsportal-bench-") as folder:
         if given.name == "envelope":
             print(envelope.run(rounds=given.rounds or 30, folder=Path(folder), json=json))
+        elif given.name == "windows":
+            print(windows.run(rounds=given.rounds or 30, folder=Path(folder), json=json))
         elif given.name == "live":
             asked = live.Wanted(
                 readers=given.readers,

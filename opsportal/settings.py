@@ -11,6 +11,7 @@ from django.urls import reverse_lazy
 from opsportal.data_directory import data_directory, read_env_file, read_keys
 from opsportal.database_url import database_settings
 from opsportal.env_readers import EnvReader, SettingError
+from opsportal.kerberos import point_kerberos
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_directory(os.environ)
@@ -34,6 +35,9 @@ ROLE = env.choice("OPSPORTAL_ROLE", ("all", "automation", "ai"))
 
 # The rules that say how many people must agree to which runs.
 OPSPORTAL_POLICY = env.path("OPSPORTAL_POLICY", BASE_DIR / "automation/policy/default.yaml")
+
+# --- Kerberos logins on Windows targets ------------------------------------------------------------------
+point_kerberos(env, DATA_DIR, os.environ)
 
 # --- Parts -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

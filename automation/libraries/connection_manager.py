@@ -25,6 +25,10 @@ from automation.libraries.ssh_connection import SSHConnection, connect
 from automation.libraries.ssh_keys import load_private_key
 from automation.libraries.target_check import check_target
 from automation.libraries.types import Credentials, Endpoint
+from automation.libraries.windows.connection import WinRMConnection
+from automation.libraries.windows.connection import connect as connect_windows
+from automation.libraries.windows.target_check import check_windows_target
+from automation.libraries.windows.types import WinRMEndpoint
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +64,12 @@ class PoolStats:
     idle: int
 
 
+Pooled = SSHConnection | WinRMConnection
+
+
 @dataclass(frozen=True, slots=True)
 class _Resting:
-    connection: SSHConnection
+    connection: Pooled
     since: float
 
 
@@ -70,7 +77,10 @@ PoolKey = tuple[Endpoint, Credentials]
 
 
 class ConnectionManager:
-    """A pool of SSH connections. Safe to use from many threads."""
+    """A pool of SSH and WinRM connections. Safe to use from many threads.
+
+    A `WinRMEndpoint` is reached by WinRM, every other one by SSH; the limits count both kinds alike.
+    """
 
     def __init__(
         self,
@@ -84,7 +94,7 @@ class ConnectionManager:
         self._clock = clock
         self._changed = threading.Condition()
         self._resting: dict[PoolKey, list[_Resting]] = {}
-        self._in_use: set[SSHConnection] = set()
+        self._in_use: set[Pooled] = set()
         self._places: Counter[tuple[str, int]] = Counter()
         self._keys: dict[Credentials, paramiko.PKey | None] = {}
         self._logins = 0
@@ -94,18 +104,35 @@ class ConnectionManager:
 
     @contextmanager
     def connection(self, endpoint: Endpoint, credentials: Credentials) -> Iterator[SSHConnection]:
-        """A connection for the caller alone, for as long as the block lasts; afterwards it rests in the pool.
+        """An SSH connection for the caller alone, while the block lasts; afterwards it rests in the pool.
 
         Raises `ConnectionBusy`, or what `connect` raises. Only an attempt that sent nothing is made again:
         a resting connection that turns out to be dead is replaced by a new login.
         """
+        with self._lent(endpoint, credentials) as connection:
+            if not isinstance(connection, SSHConnection):
+                raise TypeError("a WinRM endpoint gives no SSH connection; use windows_connection")
+            yield connection
+
+    @contextmanager
+    def windows_connection(
+        self, endpoint: WinRMEndpoint, credentials: Credentials
+    ) -> Iterator[WinRMConnection]:
+        """The same for a Windows target: a login with its warm shell, for one thread."""
+        with self._lent(endpoint, credentials) as connection:
+            if not isinstance(connection, WinRMConnection):
+                raise TypeError("an SSH endpoint gives no WinRM connection; use connection")
+            yield connection
+
+    @contextmanager
+    def _lent(self, endpoint: Endpoint, credentials: Credentials) -> Iterator[Pooled]:
         connection = self._take(endpoint, credentials)
         try:
             yield connection
         finally:
             self._give_back(endpoint, credentials, connection)
 
-    def _take(self, endpoint: Endpoint, credentials: Credentials) -> SSHConnection:
+    def _take(self, endpoint: Endpoint, credentials: Credentials) -> Pooled:
         if self._clock() - self._swept >= SWEEP_EVERY:
             self.close_idle()
         deadline = after(self._limits.wait)
@@ -171,7 +198,7 @@ class ConnectionManager:
         rested = self._clock() - resting.since
         return rested < PING_AFTER or resting.connection.ping(deadline=after(PING_SECONDS))
 
-    def _lend(self, connection: SSHConnection) -> SSHConnection:
+    def _lend(self, connection: Pooled) -> Pooled:
         with self._changed:
             if not self._closed:
                 self._in_use.add(connection)
@@ -179,9 +206,13 @@ class ConnectionManager:
         connection.close()
         raise ConnectionBusy("The connection manager was closed")
 
-    def _log_in(self, endpoint: Endpoint, credentials: Credentials) -> SSHConnection:
+    def _log_in(self, endpoint: Endpoint, credentials: Credentials) -> Pooled:
+        connection: Pooled
         try:
-            connection = connect(endpoint, credentials, limits=self._deadlines, load_key=self._load_key)
+            if isinstance(endpoint, WinRMEndpoint):
+                connection = connect_windows(endpoint, credentials, limits=self._deadlines)
+            else:
+                connection = connect(endpoint, credentials, limits=self._deadlines, load_key=self._load_key)
         except BaseException as fault:
             self._free_place(endpoint)
             if isinstance(fault, LibraryError):
@@ -204,7 +235,7 @@ class ConnectionManager:
             self._keys[credentials] = key
         return key
 
-    def _give_back(self, endpoint: Endpoint, credentials: Credentials, connection: SSHConnection) -> None:
+    def _give_back(self, endpoint: Endpoint, credentials: Credentials, connection: Pooled) -> None:
         reusable = connection.alive and not connection.suspect
         with self._changed:
             self._in_use.discard(connection)
@@ -230,7 +261,7 @@ class ConnectionManager:
     def close_idle(self) -> int:
         """Close the connections that have rested longer than they may, and dead ones; how many."""
         now = self._swept = self._clock()
-        ended: list[SSHConnection] = []
+        ended: list[Pooled] = []
         with self._changed:
             for key, stack in list(self._resting.items()):
                 kept = [r for r in stack if now - r.since < self._limits.idle and r.connection.alive]
@@ -249,13 +280,16 @@ class ConnectionManager:
         """Log out everywhere, also under work in progress, which ends with `ConnectionLost`."""
         with self._changed:
             self._closed = True
-            ended = [r.connection for stack in self._resting.values() for r in stack] + list(self._in_use)
+            ended = [r.connection for stack in self._resting.values() for r in stack]
+            interrupted = list(self._in_use)
             self._resting.clear()
             self._places.clear()
             self._keys.clear()
             self._changed.notify_all()
         for connection in ended:
             connection.close()
+        for connection in interrupted:
+            connection.cut()
 
     def resolve(self, name: str) -> tuple[str, ...]:
         """All addresses of a name, IPv4 and IPv6. Raises `ResolveFailed`."""
@@ -263,6 +297,8 @@ class ConnectionManager:
 
     def test(self, endpoint: Endpoint, credentials: Credentials) -> ConnectionTest:
         """How far a fresh connection gets, phase by phase. The pool is neither used nor filled."""
+        if isinstance(endpoint, WinRMEndpoint):
+            return check_windows_target(endpoint, credentials, limits=self._deadlines)
         return check_target(endpoint, credentials, limits=self._deadlines, load_key=self._load_key)
 
     @property

@@ -78,7 +78,8 @@ class End:
     `exit_code` is None when nobody can know it. The lengths are the script's whole output. `left` names
     processes that got away from the guard, as `name:pid`; with `lost_guard` also those of the script itself.
     `outputs_cut`: the script wrote more than 64 KiB of outputs. `restarted`: the target was restarted since
-    the script began, so a script that ended by a signal may have been ended by that.
+    the script began, so a script that ended by a signal may have been ended by that. `incomplete`: output may
+    be missing, because an answer was lost on the way and the target keeps no copy (WinRM).
     """
 
     how: How
@@ -89,6 +90,7 @@ class End:
     left: tuple[str, ...]
     outputs_cut: bool = False
     restarted: bool = False
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

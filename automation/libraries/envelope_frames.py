@@ -24,8 +24,9 @@ class Record:
 class FrameReader:
     """Cuts one stream into records and the bytes between; holds back no more than a mark's beginning."""
 
-    def __init__(self, nonce: str) -> None:
+    def __init__(self, nonce: str, *, longest: int = _LONGEST_RECORD) -> None:
         self._mark = b"\x1e" + nonce.encode() + b" "
+        self._longest = longest
         self._buffer = b""
 
     def feed(self, data: bytes) -> Iterator[bytes | Record]:
@@ -42,7 +43,7 @@ class FrameReader:
                 yield self._take(at)
             end = self._buffer.find(b"\n")
             if end < 0:
-                if len(self._buffer) > _LONGEST_RECORD:
+                if len(self._buffer) > self._longest:
                     raise ValueError("A record of the guard has no end.")
                 return
             line = self._take(end + 1)[len(self._mark) : -1]

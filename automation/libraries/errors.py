@@ -70,7 +70,7 @@ class ConnectRefused(LibraryError):
     """The target is there, but nothing listens on the port."""
 
     code = "connect.refused"
-    next_step = "Check the port, and that the SSH server runs on the target."
+    next_step = "Check the port, and that the SSH server (or WinRM) runs on the target."
 
 
 class ConnectUnreachable(LibraryError):
@@ -148,7 +148,9 @@ class CredentialMissing(LibraryError):
     """There is neither a private key nor a password to log in with."""
 
     code = "credential.missing"
-    next_step = "Give the credential a private key or a password."
+    next_step = (
+        "Give the credential a private key or a password (for Windows also a keytab or a certificate)."
+    )
 
 
 class AuthKeyUnusable(LibraryError):
@@ -162,7 +164,9 @@ class AuthFailed(LibraryError):
     """The target refused the login."""
 
     code = "auth.failed"
-    next_step = "Check the login name, the secret, and that the target's SSH server allows this login."
+    next_step = (
+        "Check the login name, the secret, and that the target's SSH server (or WinRM) allows this login."
+    )
 
 
 class AuthMethodUnavailable(LibraryError):

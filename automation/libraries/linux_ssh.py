@@ -7,33 +7,25 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from automation.libraries.collecting import OUTPUT_LIMIT, Collected, fault_of
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.deadlines import Deadlines
-from automation.libraries.errors import (
-    CommandCancelled,
-    CommandTimeout,
-    LibraryError,
-    OutputLimit,
-)
+from automation.libraries.errors import LibraryError
 from automation.libraries.host_identity import known_host_keys
-from automation.libraries.plain import PlainEnd, run_plain
+from automation.libraries.plain import run_plain
 from automation.libraries.resolution import parse_target
 from automation.libraries.results import ConnectionTest, ExecutionResult
 from automation.libraries.ssh_connection import SSHConnection, connect
 from automation.libraries.target_check import auth_method, check_target
-from automation.libraries.types import Control, Credentials, Endpoint, OnOutput, Stream
+from automation.libraries.types import Control, Credentials, Endpoint, OnOutput
 
 DEFAULT_TIMEOUT = 600.0
-KEPT = 10 * 1024 * 1024
-"""Bytes of each stream that a result holds."""
-OUTPUT_LIMIT = 1024 * 1024 * 1024
-"""Bytes of output after which a script is stopped."""
 PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 KnownHosts = str | PathLike[str]
@@ -77,7 +69,7 @@ class LinuxSSHLibrary:
         A non-zero exit code is a result. Raises the family of errors; those raised when the script had
         begun carry what is known in `partial`. With `raise_errors=False` the result holds the error.
         """
-        run = _Execution(on_output)
+        run = Collected(on_output)
         started = time.monotonic()
         details: dict[str, Any] = {"timeout": timeout, "script_length": len(script)}
         try:
@@ -95,7 +87,7 @@ class LinuxSSHLibrary:
                     become_password=credentials.become_password,
                     control=control,
                 )
-            fault = _fault(end, timeout)
+            fault = fault_of(end, timeout)
             result = run.result(end.exit_code, time.monotonic() - started, details, fault)
         except LibraryError as error:
             result = run.result(None, time.monotonic() - started, details, error)
@@ -171,50 +163,6 @@ class LinuxSSHLibrary:
                 yield own
             finally:
                 own.close()
-
-
-@dataclass
-class _Execution:
-    """Collects one script's output, up to the cap, and passes it on."""
-
-    on_output: OnOutput | None
-
-    def __post_init__(self) -> None:
-        self.kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
-        self.dropped: dict[Stream, int] = {"stdout": 0, "stderr": 0}
-
-    def hear(self, stream: Stream, data: bytes) -> None:
-        room = max(0, KEPT - len(self.kept[stream]))
-        self.kept[stream] += data[:room]
-        self.dropped[stream] += max(0, len(data) - room)
-        if self.on_output is not None:
-            self.on_output(stream, data)
-
-    def result(
-        self, exit_code: int | None, duration: float, details: dict[str, Any], error: LibraryError | None
-    ) -> ExecutionResult:
-        return ExecutionResult(
-            stdout=bytes(self.kept["stdout"]),
-            stderr=bytes(self.kept["stderr"]),
-            exit_code=exit_code,
-            duration=duration,
-            attempts=0 if error is not None and not error.sent else 1,
-            stdout_dropped=self.dropped["stdout"],
-            stderr_dropped=self.dropped["stderr"],
-            error=error,
-            details=details,
-        )
-
-
-def _fault(end: PlainEnd, timeout: float) -> LibraryError | None:
-    hint = "It was ended" if end.confirmed else "Whether it has ended is not known"
-    if end.how == "timed_out":
-        return CommandTimeout(f"The script did not end within {timeout:g} s", cause_hint=hint)
-    if end.how == "cancelled":
-        return CommandCancelled("The script was stopped on request", cause_hint=hint)
-    if end.how == "output_limit":
-        return OutputLimit(f"The script wrote more than {OUTPUT_LIMIT} bytes", cause_hint=hint)
-    return None
 
 
 def _as_bytes(script: str | bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from automation.libraries.linux_ssh import LinuxSSHLibrary
 from automation.libraries.results import ExecutionResult
 from automation.libraries.types import Credentials, Endpoint
+from automation.libraries.windows_powershell import WindowsPowerShellLibrary
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +66,42 @@ def execute_bash_parallel(
     `options` are those of `LinuxSSHLibrary.execute_bash`. An error on one target is its result and touches
     no other. Raises ValueError when two targets have the same name.
     """
-    wanted = list(targets)
-    if len({target.name for target in wanted}) != len(wanted):
-        raise ValueError("two targets have the same name")
     runner = library or LinuxSSHLibrary()
-    started = time.monotonic()
 
     def run(target: ParallelTarget) -> ExecutionResult:
         return runner.execute_bash(
             target.target_host, script, target.credentials, **{**options, "raise_errors": False}
         )
 
+    return _on_all(targets, run, max_concurrent)
+
+
+def execute_powershell_parallel(
+    targets: Iterable[ParallelTarget],
+    script: str | bytes,
+    *,
+    max_concurrent: int = 50,
+    library: WindowsPowerShellLibrary | None = None,
+    **options: Any,
+) -> ParallelResult:
+    """The same for Windows targets; `options` are those of `WindowsPowerShellLibrary.execute_powershell`."""
+    runner = library or WindowsPowerShellLibrary()
+
+    def run(target: ParallelTarget) -> ExecutionResult:
+        return runner.execute_powershell(
+            target.target_host, script, target.credentials, **{**options, "raise_errors": False}
+        )
+
+    return _on_all(targets, run, max_concurrent)
+
+
+def _on_all(
+    targets: Iterable[ParallelTarget], run: Callable[[ParallelTarget], ExecutionResult], max_concurrent: int
+) -> ParallelResult:
+    wanted = list(targets)
+    if len({target.name for target in wanted}) != len(wanted):
+        raise ValueError("two targets have the same name")
+    started = time.monotonic()
     with ThreadPoolExecutor(max(1, min(max_concurrent, len(wanted)))) as pool:
         outcomes = list(pool.map(run, wanted))
     results = {target.name: outcome for target, outcome in zip(wanted, outcomes, strict=True)}

@@ -78,6 +78,7 @@ class PlainEnd:
 
     `confirmed` says that the target reported the end; without it, a script that was told to stop may still
     be running. `outputs` is what it wrote to the file named by OPSPORTAL_OUTPUT, 64 KiB at most.
+    `incomplete`: an answer with output may have been lost on the way.
     """
 
     how: Literal["ended", "cancelled", "timed_out", "output_limit"]
@@ -87,6 +88,7 @@ class PlainEnd:
     stdout_length: int
     stderr_length: int
     confirmed: bool
+    incomplete: bool = False
 
 
 def run_plain(

@@ -80,6 +80,10 @@ class SSHConnection:
         """Log out. Safe to repeat; running channels end with `ConnectionLost`."""
         self._transport.hang_up()
 
+    def cut(self) -> None:
+        """The same, from another thread than the one that works with it."""
+        self.close()
+
 
 def connect(
     endpoint: Endpoint,

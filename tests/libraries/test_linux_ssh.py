@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from automation.libraries.collecting import KEPT
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.errors import CommandTimeout, ConnectRefused, HostKeyChanged, HostKeyUnknown
-from automation.libraries.linux_ssh import KEPT, LinuxSSHLibrary, assignments
+from automation.libraries.linux_ssh import LinuxSSHLibrary, assignments
 from automation.libraries.parallel import ParallelTarget, execute_bash_parallel
 from automation.libraries.types import Credentials, Endpoint
 from credentials.secret import Secret
