@@ -41,9 +41,12 @@ class Site:
     def line(self) -> str:
         return " ".join(self.authority.with_suffix(".pub").read_text().split()[:2])
 
-    def endpoint(self, **changes: tuple[str, ...]) -> Endpoint:
-        endpoint = replace(self.server.endpoint(host_keys=()), authorities=(self.line,))
-        return replace(endpoint, **changes)
+    def endpoint(
+        self, *, authorities: tuple[str, ...] | None = None, revoked_keys: tuple[str, ...] = ()
+    ) -> Endpoint:
+        endpoint = self.server.endpoint(host_keys=())
+        trusted = (self.line,) if authorities is None else authorities
+        return replace(endpoint, authorities=trusted, revoked_keys=revoked_keys)
 
 
 @pytest.fixture(scope="module", params=["ed25519", "ecdsa", "rsa"])
