@@ -19,6 +19,8 @@ from automation.models.access import may
 from automation.models.runs import LIVE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
     Principal = AbstractBaseUser | AnonymousUser
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 # A leading dash could be read as an option by some tool one day; we need none of these characters.
 NAME = RegexValidator(r"^[^\s\-\"'][^\"'\x00-\x1f\x7f]{0,99}$", "A name may not start with - or a quote.")
 
+
+MOST_HOPS = 4
+"""Bastions one after the other: each adds its own time to every connection."""
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -69,6 +74,15 @@ class TargetQuerySet(VisibleQuerySet["Target"]):
         """With everything a plan freezes, in a fixed number of queries."""
         return self.select_related("credential").prefetch_related("groups", "host_keys")
 
+    def bastions_of(self, targets: Iterable[Target]) -> dict[int, Target]:
+        """All bastions on the ways to these targets, by id: one set of queries for each hop's depth."""
+        found: dict[int, Target] = {}
+        wanted = {target.bastion_id for target in targets if target.bastion_id}
+        while wanted:
+            found |= self.with_plan_parts().in_bulk(wanted)
+            wanted = {t.bastion_id for t in found.values() if t.bastion_id} - found.keys()
+        return found
+
 
 class Target(models.Model):
     """A machine we may run on."""
@@ -96,9 +110,18 @@ class Target(models.Model):
     environment = models.CharField(max_length=50, blank=True)
     zone = models.CharField(max_length=50, blank=True)
     variables = models.JSONField(default=dict, blank=True)
+    bastion = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="behind",
+        help_text="The target through which this one is reached. That one may be behind another.",
+    )
     facts = models.JSONField(
         default=dict, blank=True, help_text="What was found on the machine: values by dotted names."
     )
+    facts_at = models.DateTimeField(null=True, editable=False)
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -121,6 +144,39 @@ class Target(models.Model):
         expected = {"linux": "ssh"}.get(self.platform)
         if expected and self.transport != expected:
             raise ValidationError({"transport": f"A {self.platform} target is reached over {expected}."})
+        if self.bastion is not None:
+            self._check_way(self.bastion)
+
+    def _check_way(self, bastion: Target) -> None:
+        """The way has an end, and goes by SSH alone."""
+        if self.transport != self.Transport.SSH:
+            raise ValidationError({"bastion": "Only targets behind SSH can be reached through a bastion."})
+        way = [self]
+        hop: Target | None = bastion
+        while hop is not None:
+            if hop.pk == self.pk or hop in way[1:]:
+                names = " → ".join([*(each.name for each in way), hop.name])
+                raise ValidationError({"bastion": f"The way would lead in a circle: {names}."})
+            if hop.transport != self.Transport.SSH:
+                raise ValidationError({"bastion": f"{hop.name} is not reached over SSH, so it is no bastion."})
+            way.append(hop)
+            hop = hop.bastion
+        if len(way) > MOST_HOPS + 1:
+            raise ValidationError({"bastion": f"More than {MOST_HOPS} bastions one after the other."})
+
+    def way(self, bastions: Mapping[int, Target]) -> tuple[Target, ...]:
+        """The bastions to go through, from here outwards, out of `bastions_of`.
+
+        Raises ValueError where the way leads in a circle, which two changes at once can bring about.
+        """
+        hops: list[Target] = []
+        hop = bastions.get(self.bastion_id or 0)
+        while hop is not None:
+            if hop in hops or hop == self or len(hops) == MOST_HOPS:
+                raise ValueError(f"The way to {self.name} through {hop.name} leads in a circle.")
+            hops.append(hop)
+            hop = bastions.get(hop.bastion_id or 0)
+        return tuple(hops)
 
     def is_in_use(self) -> bool:
         """Part of a live run that is not done with it, or locked by any run."""
@@ -130,6 +186,15 @@ class Target(models.Model):
     def trusted_keys(self) -> list[str]:
         """The keys a person trusts for this target, as `type base64`, in a stable order."""
         return sorted(k.line for k in self.host_keys.all() if k.state == HostKey.State.TRUSTED)
+
+    def revoked_keys(self) -> list[str]:
+        """The keys by which this target can never prove itself."""
+        return sorted(k.line for k in self.host_keys.all() if k.state == HostKey.State.REVOKED)
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """Store what was found on the machine just now, in the place of what was known before."""
+        self.facts, self.facts_at = dict(facts), timezone.now()
+        self.save(update_fields=["facts", "facts_at"])
 
     def all_variables(self) -> dict[str, Any]:
         """Variables of its groups, in order of group name, overridden by its own."""
