@@ -21,6 +21,7 @@ from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
 from automation.models import Group, Target, TargetLock
 from automation.policy.rules import Tier
+from automation.ways import Ways, places, provable
 
 
 def canonical(value: Any) -> str:
@@ -47,6 +48,8 @@ class FrozenTarget:
     target: Target
     leaf: str
     leaf_hash: str
+    unproven: tuple[str, ...] = ()
+    """Machines on the way, and the target, that nothing proves to be the ones we mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,8 @@ def freeze(
             "policy": policy_version,
         }
     )
-    leaves = tuple(freeze_target(target) for target in chosen)
+    ways = Ways.of(chosen)
+    leaves = tuple(freeze_target(target, ways) for target in chosen)
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
@@ -173,28 +177,37 @@ def hash_plan(header_hash: str, leaf_hashes: list[str]) -> str:
     return sha256("\n".join([header_hash, *leaf_hashes]))
 
 
-def freeze_target(target: Target) -> FrozenTarget:
-    """What a worker needs to reach this target, and must find unchanged when it does."""
-    credential = target.credential
+def freeze_target(target: Target, ways: Ways) -> FrozenTarget:
+    """What a worker needs to reach this target, and must find unchanged when it does.
+
+    Raises PlanError where the way to it leads in a circle.
+    """
+    try:
+        place = ways.place(target) | {"via": ways.via(target)}
+    except ValueError as error:
+        raise PlanError(
+            "target.way",
+            f"{error} Give one of them another bastion.",
+            [{"path": "targets", "message": str(error)}],
+        ) from None
     leaf = canonical(
-        {
-            "target": target.pk,
-            "name": target.name,
-            "address": target.address,
-            "port": target.port,
+        place
+        | {
             "platform": target.platform,
             "transport": target.transport,
             "environment": target.environment,
             "zone": target.zone,
             "groups": sorted(group.name for group in target.groups.all()),
             "tags": sorted(target.tags),
-            "host_keys": target.trusted_keys(),
-            "credential": credential.pk if credential else None,
-            "login": credential.username if credential else None,
             "variables": target.all_variables(),
         }
     )
-    return FrozenTarget(target=target, leaf=leaf, leaf_hash=sha256(leaf))
+    return FrozenTarget(
+        target=target,
+        leaf=leaf,
+        leaf_hash=sha256(leaf),
+        unproven=tuple(each["name"] for each in places(place) if not provable(each)),
+    )
 
 
 def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Target]:
@@ -226,6 +239,17 @@ def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Tar
     return chosen
 
 
+def _without_key(plan: Plan) -> list[str]:
+    """Targets that end blocked because they, or a bastion on the way, cannot prove who they are."""
+    return [
+        frozen.target.name
+        if frozen.unproven[0] == frozen.target.name
+        else f"{frozen.target.name} (behind {frozen.unproven[0]})"
+        for frozen in plan.targets
+        if frozen.unproven
+    ]
+
+
 def blast_radius(plan: Plan) -> dict[str, Any]:
     """What people should see before they approve: where the plan reaches, and its worst case."""
     targets = [frozen.target for frozen in plan.targets]
@@ -241,7 +265,7 @@ def blast_radius(plan: Plan) -> dict[str, Any]:
             name: {"targets": count, "share": round(count / max(sizes[name], 1), 3)}
             for name, count in sorted(in_group.items())
         },
-        "without_trusted_key": [t.name for t in targets if not t.trusted_keys()],
+        "without_trusted_key": _without_key(plan),
         "without_credential": [t.name for t in targets if t.credential is None],
         "locked": sorted(target.name for target in targets if target.pk in locked),
         "worst_case": plan.rollout.worst_case,

@@ -35,6 +35,10 @@ ROLE = env.choice("OPSPORTAL_ROLE", ("all", "automation", "ai"))
 # The rules that say how many people must agree to which runs.
 OPSPORTAL_POLICY = env.path("OPSPORTAL_POLICY", BASE_DIR / "automation/policy/default.yaml")
 
+# How often every target is tested, and asked what it is; 0 for never.
+OPSPORTAL_TEST_MINUTES = env.integer("OPSPORTAL_TEST_MINUTES", 60, at_most=365 * 24 * 60)
+OPSPORTAL_FACTS_MINUTES = env.integer("OPSPORTAL_FACTS_MINUTES", 24 * 60, at_most=365 * 24 * 60)
+
 # --- Parts -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # its templates before Django's own

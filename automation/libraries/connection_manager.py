@@ -287,9 +287,16 @@ class ConnectionManager:
         """All addresses of a name, IPv4 and IPv6. Raises `ResolveFailed`."""
         return tuple(map(str, resolve(name, 0, deadline=after(self._deadlines.resolve))))
 
-    def test(self, endpoint: Endpoint, credentials: Credentials) -> ConnectionTest:
-        """How far a fresh connection gets, phase by phase. The pool is neither used nor filled."""
-        return check_target(endpoint, credentials, limits=self._deadlines, load_key=self._load_key)
+    def test(self, endpoint: Endpoint, credentials: Credentials, *, installation: str = "") -> ConnectionTest:
+        """How far a fresh connection gets: `check_target`. Of the pool only its bastions are used."""
+        return check_target(
+            endpoint,
+            credentials,
+            limits=self._deadlines,
+            load_key=self._load_key,
+            installation=installation,
+            carry=self._bastions.borrow,
+        )
 
     def scan(self, endpoint: Endpoint) -> tuple[ScannedKey, ...]:
         """The host keys that the target shows, asked for without logging in there."""

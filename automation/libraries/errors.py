@@ -323,6 +323,13 @@ class SpoolUnusable(LibraryError):
     next_step = "Make room on the target's disk, then look again."
 
 
+class FactsUnreadable(LibraryError):
+    """The target did not say of itself what every Linux can say."""
+
+    code = "facts.unreadable"
+    next_step = "Check that the login has a POSIX shell and may read /proc."
+
+
 class OutputLimit(LibraryError):
     """The command wrote more than it may."""
 
@@ -382,6 +389,7 @@ CODES: tuple[str, ...] = (
     "command.unconfirmed",
     "shell.unusable",
     "spool.unusable",
+    "facts.unreadable",
     "output.limit",
     "become.password_required",
     "become.failed",

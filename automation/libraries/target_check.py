@@ -14,7 +14,7 @@ from automation.libraries.envelope import Probe, probe
 from automation.libraries.errors import EndMissing, HostKeyChanged, HostKeyUnknown, LibraryError
 from automation.libraries.plain import run_plain
 from automation.libraries.results import ConnectionTest, PhaseResult
-from automation.libraries.ssh_connection import Phase, SSHConnection, connect
+from automation.libraries.ssh_connection import Carry, Phase, SSHConnection, connect
 from automation.libraries.ssh_keys import load_private_key
 from automation.libraries.ssh_login import KeyLoader
 from automation.libraries.types import Credentials, Endpoint, Stream
@@ -54,6 +54,7 @@ def check_target(
     limits: Deadlines | None = None,
     load_key: KeyLoader = load_private_key,
     installation: str = "",
+    carry: Carry | None = None,
 ) -> ConnectionTest:
     """Log in on a connection of its own and start bash. Raises nothing of the family: the result tells.
 
@@ -72,7 +73,9 @@ def check_target(
         "auth_method": auth_method(credentials),
     }
     try:
-        connection = connect(endpoint, credentials, limits=limits, load_key=load_key, on_phase=course.begin)
+        connection = connect(
+            endpoint, credentials, limits=limits, load_key=load_key, on_phase=course.begin, carry=carry
+        )
         try:
             host_key = connection.host_key
             course.begin("shell")

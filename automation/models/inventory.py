@@ -158,7 +158,9 @@ class Target(models.Model):
                 names = " → ".join([*(each.name for each in way), hop.name])
                 raise ValidationError({"bastion": f"The way would lead in a circle: {names}."})
             if hop.transport != self.Transport.SSH:
-                raise ValidationError({"bastion": f"{hop.name} is not reached over SSH, so it is no bastion."})
+                raise ValidationError(
+                    {"bastion": f"{hop.name} is not reached over SSH, so it is no bastion."}
+                )
             way.append(hop)
             hop = hop.bastion
         if len(way) > MOST_HOPS + 1:
@@ -227,8 +229,14 @@ class VariableSource:
 class HostKeyQuerySet(VisibleQuerySet["HostKey"]):
     def saw(self, target: Target, key_type: str, key: str, state: str) -> HostKey:
         """Record that `target` showed this key; a key already known keeps its state."""
+        return self.saw_at(target.pk, key_type, key, state)
+
+    def saw_at(self, target_id: int, key_type: str, key: str, state: str) -> HostKey:
+        """The same, where only the target's id is at hand."""
         row, _ = self.get_or_create(
-            target=target, key=key, defaults={"key_type": key_type, "state": state, "seen_at": timezone.now()}
+            target_id=target_id,
+            key=key,
+            defaults={"key_type": key_type, "state": state, "seen_at": timezone.now()},
         )
         return row
 

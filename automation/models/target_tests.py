@@ -177,10 +177,15 @@ class Round(models.Model):
         return self.name
 
     @classmethod
+    def is_due(cls, name: str) -> bool:
+        """Whether it is worth trying to take it; asked every second, so without writing."""
+        return not cls.objects.filter(name=name, due_at__gt=timezone.now()).exists()
+
+    @classmethod
     def take(cls, name: str) -> bool:
         """Whether the round is due and now the caller's: of two workers who ask at once, one gets it."""
         now = timezone.now()
-        cls.objects.get_or_create(name=name)
+        cls.objects.get_or_create(name=name, defaults={"due_at": now})
         return bool(cls.objects.filter(name=name, due_at__lte=now).update(due_at=now + cls.LEASE))
 
     @classmethod

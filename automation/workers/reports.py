@@ -9,9 +9,10 @@ from functools import singledispatchmethod
 from django.utils import timezone
 
 from automation.libraries.errors import LibraryError
-from automation.models import Attempt, AttemptState, HostKey, JobRun, ResultState, Spool
+from automation.models import Attempt, AttemptState, JobRun, ResultState, Spool
 from automation.workers import messages
 from automation.workers.endings import Endings
+from automation.workers.reach import keep_shown_key
 from automation.workers.recorder import Recorder
 from automation.workers.settle import (
     Verdict,
@@ -35,6 +36,7 @@ FINAL_REFUSALS = {
 }
 PASSING = (
     "connect.",
+    "bastion.connect",
     "resolve.",
     "ssh.banner",
     "ssh.kex",
@@ -130,8 +132,8 @@ class Reports:
                 self._endings.close_attempt(work, AttemptState.FENCED, message.error.code)
             work.pause(2.0 ** (work.losses - 1))
             return
-        if message.error.code == "hostkey.changed":
-            _record_other_key(work, message.error)
+        if message.error.code.startswith("hostkey."):
+            keep_shown_key(work.leaf, message.error)
         self._endings.give_up(run, work, verdict_of_error(message.error))
 
     @_apply.register
@@ -235,11 +237,3 @@ def start_recovery(work: Work) -> None:
     work.recovering, work.losses = True, 0
     left = max(0.0, float(step.timeout) - work.tried.intent_age)
     work.give_up_at = time.monotonic() + left + RECOVERY_SECONDS
-
-
-def _record_other_key(work: Work, error: LibraryError) -> None:
-    """Keep the key that was shown instead of the trusted one: a person must look at it."""
-    presented = getattr(error, "presented", "")
-    if presented and work.row.target is not None:
-        key_type, key = presented.split()[:2]
-        HostKey.objects.saw(work.row.target, key_type, key, HostKey.State.CHANGED)
