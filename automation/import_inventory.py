@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from automation.definitions.errors import did_you_mean
 from automation.inventory_file import InventoryError, Login, Row
 from automation.models import Group, HostKey, Target
 from credentials.models import Credential
@@ -35,6 +36,8 @@ def import_rows(rows: list[Row], *, trust_host_keys: bool = False, dry_run: bool
         importer = _Importer(trust_host_keys=trust_host_keys)
         for row in rows:
             importer.take(row)
+        for row in rows:
+            importer.put_behind_bastion(row)
         if importer.errors:
             raise InventoryError(importer.errors)
         if dry_run:
@@ -61,6 +64,25 @@ class _Importer:
         except ValidationError as error:
             self.errors += [f"{row.label}: {text}" for text in _texts(error)]
 
+    def put_behind_bastion(self, row: Row) -> None:
+        """When every row has its target: a bastion may stand further down in the file."""
+        target = self._targets.get(row.name.lower())
+        if row.bastion is None or target is None or target.pk is None:
+            return
+        bastion = self._targets.get(row.bastion.lower())
+        if bastion is None:
+            near = did_you_mean(row.bastion, self._targets)
+            self.errors.append(f"{row.label}: bastion: there is no target {row.bastion[:100]!r}{near}")
+        elif target.bastion_id != bastion.pk:
+            target.bastion = bastion
+            try:
+                target.clean()
+            except ValidationError as error:
+                self.errors += [f"{row.label}: {text}" for text in _texts(error)]
+                return
+            target.save(update_fields=["bastion"])
+            self.report.done["bastions set"] += 1
+
     def _take(self, row: Row) -> None:
         target = self._targets.get(row.name.lower()) or Target(name=row.name)
         is_new = target.pk is None
@@ -72,6 +94,7 @@ class _Importer:
         target.full_clean()
         if is_new or changes:
             target.save(update_fields=None if is_new else list(changes))
+        self._targets[row.name.lower()] = target
         joined = self._join(target, row.groups, is_new=is_new)
         for key_type, key in row.host_keys:
             self._host_key(target, key_type, key)

@@ -48,6 +48,7 @@ KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "tags": _TEXTS,
     "environment": _TEXT,
     "role": _TEXT,
+    "bastion": _TEXT,
     "variables": (lambda value: isinstance(value, dict), "an object"),
 }
 
@@ -79,6 +80,8 @@ class Row:
     fields: dict[str, Any]
     groups: tuple[str, ...]
     host_keys: tuple[tuple[str, str], ...]
+    bastion: str | None = None
+    """The name of the target through which this one is reached: of this file, or known before."""
     login: Login | None = field(default=None, repr=False)
 
 
@@ -144,6 +147,7 @@ class _Reader:
                 dict.fromkeys([*host.get("groups", []), *([host["role"]] if "role" in host else [])])
             ),
             host_keys=self._checked(label, lambda: _host_keys(host), ()),
+            bastion=host.get("bastion"),
             login=self._checked(label, lambda: self._login(host), None),
         )
         self._checked(label, lambda: check_variables(host.get("variables", {})), {})

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count
-from rest_framework import mixins, serializers, status
-from rest_framework.decorators import action
+from rest_framework import mixins, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from automation.api.authentication import principal
-from automation.api.pages import PAGE, whole_number
-from automation.api.permissions import require, require_person
+from automation.api.looks import LookActions
+from automation.api.permissions import require
 from automation.api.problems import Problem
-from automation.api.strict import Mapped, NamedRows, Names, NumberedRow, StrictModel, Text
+from automation.api.strict import Mapped, NamedRows, Names, NumberedRow, StrictModel
 from automation.api.views import READ_AND_POST, ApiViewSet
-from automation.ask_test import ask_test
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
 from automation.definitions.query import parse
-from automation.host_key_lines import check_host_key
-from automation.models import Group, HostKey, Target, TargetTest
+from automation.models import Group, HostKey, Target
 from automation.plan import matching
 from credentials.models import Credential
 
@@ -48,11 +44,12 @@ class Variables(Mapped):
 
 
 class TargetSerializer(StrictModel):
-    """A target. `credential` is an id, `groups` are names; `trusted_keys` are fingerprints."""
+    """A target. `credential` and `bastion` are ids, `groups` are names; `trusted_keys` are fingerprints."""
 
     credential = NumberedRow(queryset=Credential.objects.all(), allow_null=True, required=False)
     groups = NamedRows(slug_field="name", queryset=Group.objects.all(), many=True, required=False)
     tags = Names(required=False)
+    bastion = NumberedRow(queryset=Target.objects.all(), allow_null=True, required=False)
     variables = Variables(required=False)
     trusted_keys = serializers.SerializerMethodField()
 
@@ -70,11 +67,15 @@ class TargetSerializer(StrictModel):
             "tags",
             "environment",
             "zone",
+            "bastion",
             "variables",
             "enabled",
             "trusted_keys",
+            "facts",
+            "facts_at",
             "created_at",
         )
+        read_only_fields = ("facts", "facts_at", "created_at")
 
     def get_trusted_keys(self, target: Target) -> list[str]:
         keys = target.host_keys.all()
@@ -117,7 +118,7 @@ class Inventory(
         serializer.save()
 
 
-class TargetViews(Inventory):
+class TargetViews(LookActions, Inventory):
     """`?q=` takes a target query."""
 
     serializer_class = TargetSerializer
@@ -131,17 +132,6 @@ class TargetViews(Inventory):
             return targets
         return targets.filter(pk__in=[t.pk for t in matching(parse(text), list(targets))])
 
-    @action(detail=True, methods=["post"], scopes={"POST": "runs:submit"})
-    def test(self, request: Request, pk: str) -> Response:
-        """Have a worker test the target; `tests` tells the result."""
-        test = ask_test(self.get_object(), by=principal(request))
-        return Response(test_answer(test), status=status.HTTP_202_ACCEPTED)
-
-    @action(detail=True, query_keys=PAGE, page_order=("-pk",))
-    def tests(self, request: Request, pk: str) -> Response:
-        """The target's tests, newest first."""
-        return self.paged(self.get_object().tests.select_related("asked_by"), test_answer)
-
     def perform_create(self, serializer: Any) -> None:
         self._may_use_credential(serializer)
         serializer.save()
@@ -154,7 +144,7 @@ class TargetViews(Inventory):
         # Whoever ties a login to an address, from either end, decides which machine gets to see it.
         target, given = serializer.instance, serializer.validated_data
         moves = target is not None and any(
-            key in given and given[key] != getattr(target, key) for key in ("address", "port")
+            key in given and given[key] != getattr(target, key) for key in ("address", "port", "bastion")
         )
         if given.get("credential") is not None or (moves and target.credential_id is not None):
             require(self.request, "credentials:write")
@@ -166,26 +156,14 @@ class TargetViews(Inventory):
                 code="target.in_use",
                 status=409,
             )
+        if behind := instance.behind.values_list("name", flat=True)[:5]:
+            raise Problem(
+                f"Targets are reached through {instance.name}: {', '.join(behind)}. "
+                "Give them another bastion first.",
+                code="target.is_bastion",
+                status=409,
+            )
         instance.delete()
-
-
-def test_answer(test: TargetTest) -> dict[str, Any]:
-    """How a test is told; `host_key` is the fingerprint of the key that the target showed."""
-    return {
-        "id": test.pk,
-        "target": test.target_id,
-        "state": test.state,
-        "success": test.success,
-        "code": test.code,
-        "cause": test.cause,
-        "next_step": test.next_step,
-        "phases": test.phases,
-        "host_key": test.host_key,
-        "seconds": test.seconds,
-        "asked_by": test.asked_by.get_username() if test.asked_by else None,
-        "created_at": test.created_at,
-        "finished_at": test.finished_at,
-    }
 
 
 class GroupSerializer(StrictModel):
@@ -213,75 +191,3 @@ class GroupViews(Inventory):
 
     def get_queryset(self) -> Any:
         return self.visible(Group.objects.all()).annotate(size=Count("targets"))
-
-
-class HostKeySerializer(StrictModel):
-    """A host key; given as `{"target", "key_type", "key"}`, and always `pending` at first."""
-
-    target = NumberedRow(queryset=Target.objects.all())
-    target_name = serializers.CharField(source="target.name", read_only=True)
-    key_type = Text(max_length=64)
-    key = Text(max_length=4096)
-    decided_by = serializers.SlugRelatedField(slug_field="username", read_only=True)  # type: ignore[var-annotated]
-
-    class Meta:
-        model = HostKey
-        fields = (
-            "id",
-            "target",
-            "target_name",
-            "key_type",
-            "key",
-            "fingerprint",
-            "state",
-            "seen_at",
-            "decided_by",
-            "decided_at",
-        )
-        read_only_fields = ("state", "seen_at", "decided_at")
-        validators: ClassVar[list[Any]] = []
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        try:
-            key_type, key = check_host_key(attrs["key_type"], attrs["key"])
-        except ValueError as error:
-            raise serializers.ValidationError({"key": [f"This {error}."]}) from None
-        return attrs | {"key_type": key_type, "key": key}
-
-    def create(self, validated_data: dict[str, Any]) -> HostKey:
-        return HostKey.objects.saw(
-            validated_data["target"], validated_data["key_type"], validated_data["key"], HostKey.State.PENDING
-        )
-
-
-class HostKeyViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.CreateModelMixin, ApiViewSet):
-    """`?target=` (an id) and `?state=` choose. A key is trusted by a person only."""
-
-    serializer_class = HostKeySerializer
-    list_keys = ("target", "state")
-    scopes = SCOPES
-
-    def get_queryset(self) -> Any:
-        keys = self.visible(HostKey.objects.select_related("target", "decided_by"))
-        if self.action == "list":
-            if state := self.chosen("state", HostKey.State.values):
-                keys = keys.filter(state=state)
-            if "target" in self.request.query_params:
-                keys = keys.filter(
-                    target=whole_number(self.request, "target", default=0, at_least=1, at_most=2**63 - 1)
-                )
-        return keys
-
-    @action(detail=True, methods=["post"])
-    def trust(self, request: Request, pk: str) -> Response:
-        return self._decided(request, HostKey.trust)
-
-    @action(detail=True, methods=["post"])
-    def revoke(self, request: Request, pk: str) -> Response:
-        return self._decided(request, HostKey.revoke)
-
-    def _decided(self, request: Request, verb: Any) -> Response:
-        require_person(request, "vouch for the identity of a machine")
-        key = self.get_object()
-        verb(key, by=request.user)
-        return Response(self.get_serializer(key).data, status=status.HTTP_200_OK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -230,6 +231,30 @@ class HostKeyQuerySet(VisibleQuerySet["HostKey"]):
     def saw(self, target: Target, key_type: str, key: str, state: str) -> HostKey:
         """Record that `target` showed this key; a key already known keeps its state."""
         return self.saw_at(target.pk, key_type, key, state)
+
+    def trust_all(self, keys: Iterable[HostKey], *, by: Any) -> int:
+        """A person vouches for all of these at once, or for none; how many.
+
+        Raises ValueError where two are of one type for one target: the second would revoke the first.
+        """
+        chosen = list(keys)
+        per_type = Counter((key.target_id, key.key_type) for key in chosen)
+        if twice := next((key for key in chosen if per_type[key.target_id, key.key_type] > 1), None):
+            raise ValueError(
+                f"Two {twice.key_type} keys of {twice.target.name} are chosen; only one can be the right one."
+            )
+        with transaction.atomic():
+            for key in sorted(chosen, key=lambda key: key.target_id):
+                key.trust(by=by)
+        return len(chosen)
+
+    def revoke_all(self, keys: Iterable[HostKey], *, by: Any) -> int:
+        """None of these proves anything any more; how many."""
+        chosen = list(keys)
+        with transaction.atomic():
+            for key in chosen:
+                key.revoke(by=by)
+        return len(chosen)
 
     def saw_at(self, target_id: int, key_type: str, key: str, state: str) -> HostKey:
         """The same, where only the target's id is at hand."""
