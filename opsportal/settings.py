@@ -198,6 +198,7 @@ UNFOLD: dict[str, Any] = {
                 ("Targets", "dns", "automation_target"),
                 ("Groups", "workspaces", "automation_group"),
                 ("Host keys", "fingerprint", "automation_hostkey"),
+                ("Certificate authorities", "verified", "automation_hostcertificateauthority"),
                 ("Credentials", "key", "credentials_credential"),
             ),
             admin_section(

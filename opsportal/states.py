@@ -54,6 +54,7 @@ LOOKS: dict[str, Look] = {
     "trusted": Look("Trusted", "shield-check", "good"),
     "changed": Look("Changed", "alert-octagon", "bad"),
     "revoked": Look("Revoked", "shield-off", "quiet"),
+    "overdue": Look("Test overdue", "clock-x", "wait"),
     "reachable": Look("Reachable", "plug-connected", "good"),
     "ok": Look("OK", "check", "good"),
     "healthy": Look("Healthy", "check", "good"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
@@ -85,7 +85,14 @@ class TargetAdmin(PortalModelAdmin):
     fieldsets = (
         (
             None,
-            {"fields": (("name", "enabled"), ("address", "port"), ("platform", "transport"), "credential")},
+            {
+                "fields": (
+                    ("name", "enabled"),
+                    ("address", "port"),
+                    ("platform", "transport"),
+                    ("credential", "bastion"),
+                )
+            },
         ),
         ("Where it belongs", {"fields": ("groups", "tags", ("environment", "zone"), "variables")}),
         ("Identity", {"fields": ("known_keys",)}),
@@ -109,6 +116,11 @@ class TargetAdmin(PortalModelAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A target that a run works on cannot be deleted; its host keys go with it."""
         to_delete, counts, _, protected = super().get_deleted_objects(objs, request)
+        protected += [
+            f"Other targets are reached through {target.name}: give them another bastion first"
+            for target in objs
+            if target.behind.exists()
+        ]
         protected += [
             f"{target.name} is part of a run that is not over, or locked by one"
             for target in objs
@@ -172,8 +184,12 @@ class HostKeyAdmin(ReadOnlyModelAdmin):
 
     @admin.action(description="Trust: I compared the fingerprints", permissions=["decide"])
     def trust(self, request: HttpRequest, keys: QuerySet[HostKey]) -> None:
+        try:
+            HostKey.objects.trust_all(keys, by=request.user)
+        except ValueError as error:
+            self.message_user(request, f"Nothing was trusted. {error}", level=messages.ERROR)
+            return
         for key in keys:
-            key.trust(by=request.user)
             self.log_change(request, key, f"Trusted {key.fingerprint} of {key.target.name}.")
         self.message_user(request, f"Trusted: {len(keys)}.")
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
 
-from automation.dashboard.rights import require
+from automation.ask_test import TooMany, ask_tests
+from automation.dashboard.rights import require, why_not
 from automation.definitions.errors import QueryError
 from automation.definitions.query import parse
 from automation.models import HostKey, Target, TargetTest
@@ -20,6 +29,11 @@ from automation.plan import matching
 
 PAGE_SIZE = 50
 ALARMS_SHOWN = 5
+ASKED = {
+    "test": "Testing, a few at a time:",
+    "scan": "Asking for their host keys, a few at a time:",
+    "facts": "Asking what they are, a few at a time:",
+}
 EXAMPLES = ("env:prod", 'group:"web servers" -name:db*', "os:linux tag:web")
 
 
@@ -29,6 +43,8 @@ class TargetRow:
 
     target: Target
     last_test: TargetTest | None
+    overdue: bool = False
+    """Its last test is older than two of the intervals at which targets are tested."""
 
     @property
     def health(self) -> str:
@@ -65,8 +81,39 @@ def targets(request: HttpRequest) -> HttpResponse:
         "alarms": host_keys.filter(state=HostKey.State.CHANGED).select_related("target")[:ALARMS_SHOWN],
         "changed_count": _targets_with(host_keys, HostKey.State.CHANGED),
         "pending_count": host_keys.filter(state=HostKey.State.PENDING).count(),
+        "why_not_test": why_not(request.user, "runs:submit"),
     }
     return render(request, "automation/targets.html", context)
+
+
+@login_required
+@require_POST
+def targets_look(request: HttpRequest) -> HttpResponse:
+    """Have the targets of a query looked at, a few at a time."""
+    require(request.user, "runs:submit")
+    assert isinstance(request.user, User)  # noqa: S101  (login_required)
+    text, kind = request.POST.get("q", "").strip(), request.POST.get("kind", "")
+    back = safe_return(request, reverse("targets"))
+    try:
+        query = parse(text or "all")
+        if kind not in TargetTest.Kind.values:
+            raise TooMany("Choose what to do with them.")
+        visible = Target.objects.visible_to(request.user).usable().with_plan_parts()
+        asked = ask_tests(matching(query, list(visible)), by=request.user, kind=kind)
+    except QueryError as found:
+        messages.error(request, _sentence(found))
+    except TooMany as found:
+        messages.error(request, str(found))
+    else:
+        messages.success(request, f"{ASKED[kind]} {len(asked)} target{'' if len(asked) == 1 else 's'}.")
+    return redirect(back)
+
+
+def safe_return(request: HttpRequest, otherwise: str) -> str:
+    """The page of ours that the form names to come back to."""
+    wanted = request.POST.get("next", "")
+    ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
+    return wanted if wanted.startswith("/") and ours else otherwise
 
 
 def _targets_with(host_keys: HostKeyQuerySet, state: str) -> int:
@@ -76,7 +123,14 @@ def _targets_with(host_keys: HostKeyQuerySet, state: str) -> int:
 def _rows(page: Page[Target]) -> list[TargetRow]:
     shown = list(page)
     tests = TargetTest.objects.last_of(shown)
-    return [TargetRow(target, tests.get(target.pk)) for target in shown]
+    return [TargetRow(each, test := tests.get(each.pk), _is_overdue(each, test)) for each in shown]
+
+
+def _is_overdue(target: Target, test: TargetTest | None) -> bool:
+    every = timedelta(minutes=settings.OPSPORTAL_TEST_MINUTES)
+    if not every or not target.enabled or target.transport != Target.Transport.SSH:
+        return False
+    return (test.created_at if test is not None else target.created_at) < timezone.now() - 2 * every
 
 
 def _sentence(error: QueryError) -> str:

@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from automation.dashboard import (
     decisions,
+    host_keys,
     overview,
     plan,
     run,
@@ -29,7 +30,10 @@ urlpatterns: list[URLPattern] = [
     path("targets/", targets.targets, name="targets"),
     path("targets/<int:pk>/", target.target, name="target"),
     path("targets/<int:pk>/tested/", target.target_tested, name="target-tested"),
-    path("targets/<int:pk>/test/", target.target_test, name="target-test"),
+    path("targets/<int:pk>/looks/<slug:kind>/", target.target_look, name="target-look"),
+    path("targets/looks/", targets.targets_look, name="targets-look"),
+    path("host-keys/", host_keys.host_keys, name="host-keys"),
+    path("host-keys/decide/", host_keys.host_keys_decide, name="host-keys-decide"),
     path("host-keys/<int:pk>/trust/", target.host_key_trust, name="host-key-trust"),
     path("host-keys/<int:pk>/revoke/", target.host_key_revoke, name="host-key-revoke"),
     path("workflows/", workflows.workflows, name="workflows"),
