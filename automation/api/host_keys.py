@@ -191,7 +191,7 @@ class AuthorityViews(Inventory):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.method in ("POST", "PATCH", "DELETE"):
+        if self.action in ("create", "partial_update", "destroy"):
             require_person(request, "say who may vouch for machines")
 
     def perform_create(self, serializer: Any) -> None:

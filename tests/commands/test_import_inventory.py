@@ -196,6 +196,6 @@ def test_bastions_that_are_not_there_or_lead_in_a_circle_import_nothing(run: Run
     )
     with pytest.raises(CommandError) as caught:
         run("import_inventory", file)
-    assert "hosts[0] (app): bastion: there is no target 'gote', did you mean gate?" in str(caught.value)
+    assert "hosts[0] (app): bastion: there is no target 'gote'; did you mean 'gate'?" in str(caught.value)
     assert "circle" in str(caught.value)
     assert not Target.objects.exists()
