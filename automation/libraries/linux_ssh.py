@@ -139,9 +139,11 @@ class LinuxSSHLibrary:
                 "connection pooling",
                 "parallel execution",
                 "host key verification",
+                "host certificates",
+                "bastions",
                 "cancellation",
             ],
-            "supported_auth": ["password", "keyboard-interactive", "private_key"],
+            "supported_auth": ["password", "keyboard-interactive", "private_key", "certificate"],
             "default_port": 22,
             "timeouts": {name: getattr(self._deadlines, name) for name in Deadlines.__dataclass_fields__}
             | {"script": DEFAULT_TIMEOUT},

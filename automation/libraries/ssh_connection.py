@@ -71,13 +71,9 @@ class SSHConnection:
     def open_tunnel(self, host: str, port: int, *, deadline: float) -> Tunnel:
         """A line to another machine that this one connects to.
 
-        Raises `BastionRefused`, `BastionUnreached`, `ChannelTimeout` or `ConnectionLost`.
+        Raises `BastionRefused`, `BastionUnreached` or `ConnectionLost`.
         """
-        try:
-            session = self._transport.start_tunnel(host, port, deadline=deadline)
-        except ChannelTimeout:
-            self.suspect = True
-            raise
+        session = self._transport.start_tunnel(host, port, deadline=deadline)
         return Tunnel(self._transport, session, self._limits)
 
     @property

@@ -15,7 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_OPEN_FAILURE, cMSG_CHANNEL_OPEN, cMSG_GLOBAL_REQUEST
+from paramiko.common import (
+    MSG_CHANNEL_OPEN_FAILURE,
+    MSG_CHANNEL_OPEN_SUCCESS,
+    cMSG_CHANNEL_OPEN,
+    cMSG_GLOBAL_REQUEST,
+)
 from paramiko.message import Message
 from paramiko.packet import Packetizer
 from paramiko.transport import ChannelMap
@@ -97,6 +102,7 @@ class EngineTransport(paramiko.Transport):
     _send_message: Callable[[Message], None]
     _handler_table: dict[int, Callable[[Message], None]]
     _parse_channel_open_failure: Callable[[Message], None]
+    _parse_channel_open_success: Callable[[Message], None]
     # paramiko's table names the functions of its own class, so that overriding them would go unnoticed.
     _channel_handler_table = {  # noqa: RUF012 - as in the base
         kind: getattr(Session, handler.__name__)
@@ -109,6 +115,7 @@ class EngineTransport(paramiko.Transport):
         # Before paramiko's own constructor, which asks for them.
         self._host_algorithms = host_algorithms
         self._refusals: dict[int, Refusal] = {}
+        self._given_up: dict[int, Session] = {}
         super().__init__(
             wire,  # type: ignore[arg-type]  # the stubs want a whole socket; it is read, written, closed
             default_window_size=WINDOW,
@@ -124,6 +131,7 @@ class EngineTransport(paramiko.Transport):
         options.ciphers = list(CIPHERS)
         options.digests = list(MACS)
         self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._channel_refused
+        self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._channel_opened
         # The reader thread wakes when the socket times out. paramiko's default is ten times a second for
         # each idle connection; a sign of life is looked for no more often than this.
         wire.settimeout(limits.keepalive)
@@ -144,9 +152,21 @@ class EngineTransport(paramiko.Transport):
         """In the reader thread. paramiko keeps only the last refusal of a connection; many may be awaited."""
         start = message.packet.tell()
         number, reason, said = message.get_int(), message.get_int(), message.get_text()
-        self._refusals[number] = Refusal(reason, said)
+        if self._given_up.pop(number, None) is None:
+            self._refusals[number] = Refusal(reason, said)
         message.packet.seek(start)
         self._parse_channel_open_failure(message)
+
+    def _channel_opened(self, message: Message) -> None:
+        """In the reader thread. What was opened after we had given up is closed again."""
+        start = message.packet.tell()
+        number = message.get_int()
+        message.packet.seek(start)
+        self._parse_channel_open_success(message)
+        late = self._given_up.pop(number, None)
+        if late is not None and self.clear_to_send.is_set():
+            for end in late.end_messages():
+                self._send_message(end)
 
     def fault(self) -> Exception | None:
         """What ended the transport or the last request, once."""
@@ -206,14 +226,17 @@ class EngineTransport(paramiko.Transport):
     def start_tunnel(self, host: str, port: int, *, deadline: float) -> Session:
         """A channel to another machine, whose name the target looks up and to which it connects.
 
-        Raises `BastionRefused`, `BastionUnreached`, `ChannelTimeout` or `ConnectionLost`.
+        Raises `BastionRefused`, `BastionUnreached` or `ConnectionLost`.
         """
         request = Message()
         request.add_string(host)
         request.add_int(port)
         request.add_string("127.0.0.1")  # whence; a formality
         request.add_int(0)
-        opened = self._open("direct-tcpip", request.asbytes(), deadline=deadline)
+        try:
+            opened = self._open("direct-tcpip", request.asbytes(), deadline=deadline)
+        except ChannelTimeout:
+            raise BastionUnreached(f"It did not connect to {host}:{port} in time") from None
         if isinstance(opened, Session):
             return opened
         if opened.reason == CONNECT_FAILED:
@@ -235,11 +258,14 @@ class EngineTransport(paramiko.Transport):
             in_time = answered.wait(remaining(deadline))
         except (TimeoutError, ConnectionLost):
             in_time = False
-        if session.active:
-            return session
         with self.lock:
-            self._channels.delete(number)
-            self.channel_events.pop(number, None)
+            if session.active:
+                return session
+            if not in_time:
+                self._given_up[number] = session  # paramiko itself holds channels weakly
+            else:
+                self._channels.delete(number)
+                self.channel_events.pop(number, None)
         if not self.is_active():
             raise ConnectionLost("The connection ended while opening a channel", sent=False)
         if not in_time:

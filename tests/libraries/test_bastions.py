@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from automation.libraries.connection_manager import ConnectionManager, Limits
-from automation.libraries.deadlines import after
+from automation.libraries.deadlines import Deadlines, after
 from automation.libraries.errors import (
     AuthFailed,
     BastionRefused,
@@ -129,6 +130,25 @@ def test_what_the_bastion_cannot_reach_is_told(sshd: Sshd, gate: Sshd) -> None:
     with pytest.raises(BastionUnreached) as caught:
         connect(nothing, sshd.credentials)
     assert "refused" in str(caught.value)
+
+
+def test_a_target_that_never_answers_the_bastion_costs_neither_time_nor_the_bastion(
+    sshd: Sshd, gate: Sshd
+) -> None:
+    manager = ConnectionManager(deadlines=Deadlines(channel=0.3))
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for filler in (first, second):  # the kernel drops whoever comes after them
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        silent = replace(sshd.endpoint(), port=full.getsockname()[1], via=hop(gate))
+        with pytest.raises(BastionUnreached, match="in time"), manager.connection(silent, sshd.credentials):
+            pass
+        before = gate.logins
+        with manager.connection(behind(sshd, gate), sshd.credentials):
+            assert (gate.logins, manager.stats.bastions) == (before, 1)
+    manager.close()
 
 
 def test_the_bastion_nearest_to_the_fault_is_named(sshd: Sshd, gate: Sshd) -> None:
