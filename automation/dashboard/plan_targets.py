@@ -12,6 +12,7 @@ from automation.definitions.query import Query, Term, parse
 from automation.models import RunTarget
 from automation.models.inventory import fingerprint
 from automation.plan import Candidate
+from automation.ways import provable
 
 WORDS = {
     "name": "name",
@@ -53,6 +54,17 @@ def read_query(text: str) -> Query | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """A bastion on the way, as it was frozen."""
+
+    name: str
+    address: str
+    login: str | None
+    credential: str
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedTarget:
     """What the page shows of one target."""
 
@@ -64,12 +76,18 @@ class PlannedTarget:
     reasons: list[str]
     credential: str
     host_keys: list[tuple[str, str]]
+    authorities: list[tuple[str, str]]
+    hops: list[Hop]
     variables: list[tuple[str, str]]
 
     @property
     def address(self) -> str:
-        host = self.leaf["address"]
-        return f"[{host}]:{self.leaf['port']}" if ":" in host else f"{host}:{self.leaf['port']}"
+        return _address(self.leaf)
+
+    @property
+    def proven(self) -> bool:
+        """Something was trusted by which the machine can prove itself."""
+        return provable(self.leaf)
 
 
 def planned(
@@ -89,10 +107,27 @@ def planned(
                 reasons=reasons(query, leaf) if query is not None else [],
                 credential=_credential(leaf["credential"], credentials),
                 host_keys=[_host_key(line) for line in leaf["host_keys"]],
+                authorities=[_host_key(line) for line in leaf.get("authorities", [])],
+                hops=[_hop(place, credentials) for place in leaf.get("via", [])],
                 variables=[(name, as_text(value)) for name, value in sorted(leaf["variables"].items())],
             )
         )
     return found
+
+
+def _hop(place: dict[str, Any], credentials: dict[int, str]) -> Hop:
+    return Hop(
+        name=place["name"],
+        address=_address(place),
+        login=place["login"],
+        credential=_credential(place["credential"], credentials),
+        proven=provable(place),
+    )
+
+
+def _address(place: dict[str, Any]) -> str:
+    host, port = place["address"], place["port"]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _credential(pk: int | None, names: dict[int, str]) -> str:

@@ -8,6 +8,7 @@ import fnmatch
 import hashlib
 import hmac
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -152,9 +153,32 @@ def _moment(seconds: int) -> str:
 def known_host_keys(source: Path, endpoint: Endpoint) -> tuple[str, ...]:
     """The keys that an OpenSSH known_hosts file has for this endpoint, without revoked ones.
 
-    Hashed names, patterns and `[name]:port` are understood; certificate authorities are passed over.
+    Hashed names, patterns and `[name]:port` are understood. Raises `KnownHostsUnusable`.
+    """
+    lines = _lines_for(source, endpoint)
+    revoked = {key for marker, key in lines if marker == "@revoked"}
+    return tuple(dict.fromkeys(key for marker, key in lines if not marker and key not in revoked))
+
+
+def known_endpoint(source: Path, endpoint: Endpoint) -> Endpoint:
+    """The endpoint with all that the file says of it: keys, `@cert-authority` and `@revoked` lines.
+
     Raises `KnownHostsUnusable`.
     """
+    lines = _lines_for(source, endpoint)
+    revoked = tuple(dict.fromkeys(key for marker, key in lines if marker == "@revoked"))
+    return replace(
+        endpoint,
+        host_keys=known_host_keys(source, endpoint),
+        authorities=tuple(
+            dict.fromkeys(key for marker, key in lines if marker == "@cert-authority" and key not in revoked)
+        ),
+        revoked_keys=revoked,
+    )
+
+
+def _lines_for(source: Path, endpoint: Endpoint) -> list[tuple[str, str]]:
+    """Marker and key of each line that means this endpoint."""
     try:
         lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as fault:
@@ -162,19 +186,13 @@ def known_host_keys(source: Path, endpoint: Endpoint) -> tuple[str, ...]:
     name = endpoint.host.lower()
     if endpoint.port != 22:
         name = f"[{name}]:{endpoint.port}"
-    keys: dict[str, None] = {}
-    revoked: set[str] = set()
+    found = []
     for line in lines:
         fields = line.split()
         marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
-        if len(fields) < 3 or fields[0].startswith("#") or not _names(fields[0], name):
-            continue
-        key = f"{fields[1]} {fields[2]}"
-        if marker == "@revoked":
-            revoked.add(key)
-        elif not marker:
-            keys[key] = None
-    return tuple(key for key in keys if key not in revoked)
+        if len(fields) >= 3 and not fields[0].startswith("#") and _names(fields[0], name):
+            found.append((marker, f"{fields[1]} {fields[2]}"))
+    return found
 
 
 def _names(patterns: str, name: str) -> bool:

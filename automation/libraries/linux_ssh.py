@@ -21,7 +21,7 @@ from automation.libraries.errors import (
     LibraryError,
     OutputLimit,
 )
-from automation.libraries.host_identity import known_host_keys
+from automation.libraries.host_identity import known_endpoint
 from automation.libraries.plain import PlainEnd, run_plain
 from automation.libraries.resolution import parse_target
 from automation.libraries.results import ConnectionTest, ExecutionResult
@@ -154,9 +154,9 @@ class LinuxSSHLibrary:
 
     def _endpoint(self, target_host: str | Endpoint, known_hosts: KnownHosts | None) -> Endpoint:
         endpoint = parse_target(target_host)
-        if endpoint.host_keys or known_hosts is None:
+        if endpoint.host_keys or endpoint.authorities or known_hosts is None:
             return endpoint
-        return replace(endpoint, host_keys=known_host_keys(Path(known_hosts), endpoint))
+        return known_endpoint(Path(known_hosts), endpoint)
 
     @contextmanager
     def _connection(

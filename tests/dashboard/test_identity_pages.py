@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from automation.models import HostCertificateAuthority, HostKey, Target, TargetTest
-from tests.api.conftest import HOST_KEY, OTHER_HOST_KEY
+from tests.api.conftest import HOST_KEY, OTHER_HOST_KEY, TOUCH, session
 
 HOSTILE = "<img/src=x\\onerror=alert(1)>"
 
@@ -174,3 +174,20 @@ def test_a_target_that_was_not_tested_for_long_is_overdue(
     rows = {row.target.name: row for row in enter("viewer").get(reverse("targets")).context["rows"]}
     assert [rows[name].overdue for name in ("web1", "web2", "web3")] == [True, False, False]
     assert rows["web2"].health == "unhealthy"
+
+
+def test_the_plan_shows_the_way_and_what_proves_it(
+    enter: Callable[[str], Client], web: list[Target], people: dict[str, User]
+) -> None:
+    HostKey.objects.saw(web[0], "ssh-ed25519", HOST_KEY, HostKey.State.PENDING).trust(by=people["admin"])
+    HostCertificateAuthority.objects.create(
+        name="ca", key_type="ssh-ed25519", key=OTHER_HOST_KEY, patterns=["web2"]
+    )
+    Target.objects.filter(pk=web[1].pk).update(bastion=web[0])
+    asked = {"definition": TOUCH, "targets": "web2", "parameters": {"file": "/tmp/x"}}
+    run = session(people["operator"]).post("/api/v1/runs/", asked).json()
+    body = enter("viewer").get(reverse("run", args=[run["id"]])).content.decode()
+    assert "Reached through" in body
+    assert "Host certificates signed by" in body
+    assert body.count("no trusted host key") == 0
+    assert "no credential: will be blocked" in body

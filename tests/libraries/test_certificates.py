@@ -21,6 +21,7 @@ from automation.libraries.errors import (
 )
 from automation.libraries.host_identity import verify
 from automation.libraries.host_key_scan import scan_host_keys
+from automation.libraries.linux_ssh import LinuxSSHLibrary
 from automation.libraries.ssh_connection import connect
 from automation.libraries.types import Credentials, Endpoint
 from credentials.certificates import CertificateError, read_certificate
@@ -93,6 +94,18 @@ def test_another_authority_proves_nothing(site: Site, tmp_path: Path) -> None:
     other = make_key(tmp_path / "other").with_suffix(".pub").read_text()
     with pytest.raises(HostCertificateInvalid):
         log_in(site.endpoint(authorities=(other,)), site.server.credentials)
+
+
+def test_a_known_hosts_file_may_name_the_authority(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"@cert-authority [127.0.0.*]:{site.server.port} {site.line}\n")
+    place = f"127.0.0.1:{site.server.port}"
+    ran = LinuxSSHLibrary().execute_bash(place, "echo ok", site.server.credentials, known_hosts=file)
+    assert ran.stdout == b"ok\n"
+    key = site.server.host_key()
+    file.write_text(file.read_text() + f"@revoked [127.0.0.1]:{site.server.port} {key}\n")
+    with pytest.raises(HostKeyRevoked):
+        LinuxSSHLibrary().execute_bash(place, "echo ok", site.server.credentials, known_hosts=file)
 
 
 def test_without_an_authority_a_certified_key_is_a_key_like_any(site: Site) -> None:
