@@ -23,6 +23,8 @@ from automation.workers.target_test import carry_out_all
 
 SLICE_SECONDS = 60.0
 """After this no further look is begun in the same round."""
+AFTER_A_REFUSAL = timedelta(days=1)
+"""A login that was refused is not tried again by the clock for so long: trying may lock the account."""
 AT_ONCE = 200
 """Looks that one round takes up."""
 
@@ -76,7 +78,10 @@ def _due(kind: str, every: timedelta) -> QuerySet[Target]:
     now = timezone.now()
     recent = TargetTest.objects.of_kind(kind).filter(target=OuterRef("pk"), created_at__gt=now - every)
     old_enough = Target.objects.usable().filter(transport=Target.Transport.SSH, created_at__lte=now - every)
-    return old_enough.filter(~Exists(recent))
+    refused = TargetTest.objects.filter(
+        target=OuterRef("pk"), code__startswith="auth.", created_at__gt=now - AFTER_A_REFUSAL
+    )
+    return old_enough.filter(~Exists(recent), ~Exists(refused))
 
 
 def _waiting() -> list[int]:

@@ -128,6 +128,17 @@ def test_a_switched_off_clock_looks_at_nothing(spine: Spine, settings: Settings)
     assert not target.tests.exists()
 
 
+def test_a_refused_login_is_not_tried_every_hour(spine: Spine) -> None:
+    refused, failed = spine.add_targets("refused", "failed")
+    hours_ago = timezone.now() - timedelta(hours=3)
+    for target, code in ((refused, "auth.failed"), (failed, "connect.refused")):
+        aged(target)
+        target.tests.create(state="done", success=False, code=code, created_at=hours_ago)
+    sweep(spine)
+    assert refused.tests.count() == 1
+    assert failed.tests.of_kind("test").count() == 2
+
+
 def test_disabled_targets_are_left_alone(spine: Spine) -> None:
     [target] = spine.add_targets("old")
     aged(target)
