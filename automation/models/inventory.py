@@ -1,4 +1,4 @@
-"""Targets, their groups, their host keys, and what we learned of their spools."""
+"""Targets, their groups and their host keys."""
 
 from __future__ import annotations
 
@@ -332,26 +332,6 @@ KEY_STATES_BY_WEIGHT = (
     HostKey.State.PENDING,
     HostKey.State.REVOKED,
 )
-
-
-class Spool(models.Model):
-    """Where a target keeps our attempts, for the login or for root; its id proves that it is the same one."""
-
-    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="spools")
-    become = models.BooleanField()
-    spool_id = models.CharField(max_length=64, blank=True)
-    path = models.CharField(max_length=500, blank=True)
-    boot = models.CharField(max_length=100, blank=True)
-    detach = models.CharField(max_length=10, blank=True)
-    guard = models.CharField(max_length=10, default="sh")
-    survives_logout = models.BooleanField(null=True)
-    seen_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = (models.UniqueConstraint("target", "become", name="spool_once_per_side"),)
-
-    def __str__(self) -> str:
-        return f"{self.target_id}:{self.path}"
 
 
 class TargetLock(models.Model):

@@ -78,19 +78,8 @@ class Reports:
         work.busy, work.connected = False, True
         if message.probe is None or work.row.target_id is None or work.attempt is None:
             return
-        work.spools[work.attempt.become], _ = Spool.objects.update_or_create(
-            target_id=work.row.target_id,
-            become=work.attempt.become,
-            defaults={
-                "spool_id": message.probe.spool_id or "",
-                "path": message.probe.spool or "",
-                "boot": message.probe.boot,
-                "detach": message.probe.detach,
-                "guard": message.probe.guard,
-                "survives_logout": message.probe.survives_logout,
-                "seen_at": timezone.now(),
-            },
-        )
+        become = work.attempt.become
+        work.spools[become] = Spool.objects.found(work.row.target_id, message.probe, become=become)
 
     @_apply.register
     def _started(self, message: messages.Started, run: JobRun, work: Work) -> None:

@@ -11,8 +11,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils import timezone
-
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.errors import LibraryError
 from automation.libraries.facts import Fact, collect_facts
@@ -162,18 +160,7 @@ def store(look: Look, found: Found) -> None:
 
 def _keep_spools(target: Target, tested: ConnectionTest) -> None:
     for become, probe in tested.probes.items():
-        Spool.objects.update_or_create(
-            target=target,
-            become=become,
-            defaults={
-                "spool_id": probe.spool_id or "",
-                "path": probe.spool or "",
-                "boot": probe.boot,
-                "detach": probe.detach,
-                "survives_logout": probe.survives_logout,
-                "seen_at": timezone.now(),
-            },
-        )
+        Spool.objects.found(target.pk, probe, become=become)
 
 
 def _keep_scanned(target: Target, key: ScannedKey) -> None:
