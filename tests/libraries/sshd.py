@@ -38,6 +38,8 @@ def free_port() -> int:
 
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "", *, form: str = "") -> Path:
     command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path), "-C", "test"]
+    if kind == "rsa":
+        command += ["-b", "2048"]  # half the size takes a tenth of the time to make
     if form:
         command += ["-m", form]
     subprocess.run(command, check=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +143,26 @@ def test_nobody_is_behind_itself_or_behind_windows(spine: Spine) -> None:
 def test_a_bastion_in_use_cannot_be_deleted(chain: list[Target]) -> None:
     with pytest.raises(ProtectedError):
         chain[0].delete()
+
+
+def drop_connections(server: Sshd) -> None:
+    """End the server's connections, not the server."""
+    for child in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
+
+
+def test_a_script_goes_on_and_runs_once_when_the_bastion_drops_us(
+    spine: Spine, chain: list[Target], tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    body = f"{{bash: 'echo once >> {ran}; sleep 2; echo end >> {ran}'}}"
+    cut = threading.Timer(1.2, drop_connections, [spine.servers[0]])
+    cut.start()
+    run = spine.run(HELLO.replace("""{bash: 'echo "from=$SSH_CONNECTION"'}""", body))
+    cut.join()
+    assert run.status == "succeeded"
+    assert ran.read_text() == "once\nend\n"
 
 
 # Host certificates
