@@ -287,7 +287,14 @@ class ConnectionManager:
         """All addresses of a name, IPv4 and IPv6. Raises `ResolveFailed`."""
         return tuple(map(str, resolve(name, 0, deadline=after(self._deadlines.resolve))))
 
-    def test(self, endpoint: Endpoint, credentials: Credentials, *, installation: str = "") -> ConnectionTest:
+    def test(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        installation: str = "",
+        try_sudo: bool = True,
+    ) -> ConnectionTest:
         """How far a fresh connection gets: `check_target`. Of the pool only its bastions are used."""
         return check_target(
             endpoint,
@@ -295,6 +302,7 @@ class ConnectionManager:
             limits=self._deadlines,
             load_key=self._load_key,
             installation=installation,
+            try_sudo=try_sudo,
             carry=self._bastions.borrow,
         )
 

@@ -54,18 +54,20 @@ def check_target(
     limits: Deadlines | None = None,
     load_key: KeyLoader = load_private_key,
     installation: str = "",
+    try_sudo: bool = True,
     carry: Carry | None = None,
 ) -> ConnectionTest:
     """Log in on a connection of its own and start bash. Raises nothing of the family: the result tells.
 
     With an `installation`, whose name stands in the path of our spools, it is also found out what changing
-    steps will find. Those phases tell, but a target without sudo is no failure.
+    steps will find. Those phases tell, but a target without sudo is no failure. Without `try_sudo` that phase
+    is skipped: sudo reports those who may not use it, each time they try.
     """
     started = time.monotonic()
     course = _Course(time.monotonic, BEHIND_A_BASTION if endpoint.via is not None else PHASES)
     error: LibraryError | None = None
     host_key = ""
-    further = _Further(credentials, installation)
+    further = _Further(credentials, installation, try_sudo=try_sudo)
     phases: tuple[PhaseResult, ...] | None = None
     details: dict[str, Any] = {
         "protocol": "ssh",
@@ -114,9 +116,10 @@ def _shell(connection: SSHConnection) -> str:
 class _Further:
     """What changing steps will find on the target."""
 
-    def __init__(self, credentials: Credentials, installation: str) -> None:
+    def __init__(self, credentials: Credentials, installation: str, *, try_sudo: bool) -> None:
         self._credentials = credentials
         self._installation = installation
+        self._try_sudo = try_sudo
         self._found: list[PhaseResult] = []
         self.probes: dict[bool, Probe] = {}
 
@@ -144,6 +147,8 @@ class _Further:
         self._found.append(PhaseResult(name, code, time.monotonic() - started, message))
 
     def _sudo(self, connection: SSHConnection) -> tuple[str, str]:
+        if not self._try_sudo:
+            return "skipped", "Not known to work here, so only tried when a person asks."
         found = self._probe(connection, become=True)
         return "ok", f"scripts may run as {found.user}"
 

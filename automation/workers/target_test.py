@@ -38,6 +38,7 @@ class Look:
     leaf: dict[str, Any]
     endpoint: Endpoint
     credentials: Credentials = field(repr=False)
+    try_sudo: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ class Preparer:
         endpoint = endpoint_of(leaf, login=login, revoked=revoked)
         sends_nothing = test.kind == TargetTest.Kind.SCAN
         own = Credentials(username="") if sends_nothing else self._login(target.credential)
-        return Look(test, leaf, endpoint, own)
+        # By the clock sudo is tried only where it has worked: elsewhere it would alarm somebody every hour.
+        try_sudo = not test.scheduled or target.spools.filter(become=True).exists()
+        return Look(test, leaf, endpoint, own, try_sudo)
 
     def _login(self, credential: Credential | None) -> Credentials:
         if credential is None or not credential.enabled:
@@ -136,7 +139,9 @@ def take_look(look: Look, manager: ConnectionManager, installation: str) -> Foun
             with manager.connection(look.endpoint, look.credentials) as connection:
                 facts = collect_facts(connection)
             return Found(facts=facts, seconds=time.monotonic() - started)
-        tested = manager.test(look.endpoint, look.credentials, installation=installation)
+        tested = manager.test(
+            look.endpoint, look.credentials, installation=installation, try_sudo=look.try_sudo
+        )
         return Found(tested=tested, error=tested.error, seconds=tested.duration)
     except LibraryError as error:
         return Found(error=error, seconds=time.monotonic() - started)

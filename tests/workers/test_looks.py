@@ -139,6 +139,18 @@ def test_a_refused_login_is_not_tried_every_hour(spine: Spine) -> None:
     assert failed.tests.of_kind("test").count() == 2
 
 
+@pytest.mark.parametrize("worked", [False, True])
+def test_by_the_clock_sudo_is_tried_only_where_it_worked(spine: Spine, worked: bool) -> None:
+    [target] = spine.add_targets("web1")
+    aged(target)
+    if worked:
+        target.spools.create(become=True, path="/root/x")
+    sweep(spine)
+    phases = {phase["name"]: phase["code"] for phase in target.tests.of_kind("test").get().phases}
+    assert (phases["sudo"] != "skipped") is worked
+    assert phases["spool"] == "ok"
+
+
 def test_disabled_targets_are_left_alone(spine: Spine) -> None:
     [target] = spine.add_targets("old")
     aged(target)
