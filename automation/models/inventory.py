@@ -96,6 +96,9 @@ class Target(models.Model):
     environment = models.CharField(max_length=50, blank=True)
     zone = models.CharField(max_length=50, blank=True)
     variables = models.JSONField(default=dict, blank=True)
+    facts = models.JSONField(
+        default=dict, blank=True, help_text="What was found on the machine: values by dotted names."
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
