@@ -48,6 +48,7 @@ class NewRun(Strict):
     parameters = Mapped(required=False)
     rollout = Mapped(required=False)
     dry_run = Flag(default=False)
+    include_maintenance = Flag(default=False)
     hold = Flag(default=False)
     reason = Why()
     source = Source(required=False)  # type: ignore[assignment]  # DRF has an attribute of this name
@@ -96,6 +97,7 @@ def submission(request: Request) -> Submission:
         parameters=given.get("parameters", {}),
         rollout=given.get("rollout"),
         dry_run=given["dry_run"],
+        include_maintenance=given["include_maintenance"],
         hold=given["hold"],
         reason=given.get("reason", ""),
         source=source,

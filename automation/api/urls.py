@@ -3,7 +3,8 @@
 from rest_framework.routers import SimpleRouter
 
 from automation.api.credentials import CredentialViews
-from automation.api.inventory import GroupViews, HostKeyViews, TargetViews
+from automation.api.groups import GroupViews
+from automation.api.inventory import HostKeyViews, TargetViews
 from automation.api.runs import RunViews
 from automation.api.tokens import TokenViews
 from automation.api.workflows import WorkflowViews

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from automation.ask_test import ask_test
+from automation.belonging import candidates
 from automation.dashboard.rights import require, why_not
 from automation.models import HostKey, RunTarget, StepResult, Target, TargetLock, TargetTest
 from automation.models.results import GOOD, UNFINISHED
@@ -65,8 +66,12 @@ class ShownKey:
 @require_GET
 def target(request: HttpRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
+    [candidate] = candidates([found])
     context = _tested(request, found) | {
-        "variables": sorted(found.variable_sources().items()),
+        "memberships": [(name, f'group:"{name}"', why) for name, why in candidate.memberships()],
+        "variables": sorted(candidate.variable_sources().items()),
+        "in_maintenance": "maintenance" in candidate.flags,
+        "why_not_edit": why_not(request.user, "inventory:write"),
         "spools": found.spools.order_by("become"),
         "locks": TargetLock.objects.filter(run_target__target=found).select_related("run"),
         "runs": _runs_on(found),

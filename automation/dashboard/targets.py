@@ -11,12 +11,12 @@ from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from automation.choose import matching
 from automation.dashboard.rights import require
 from automation.definitions.errors import QueryError
 from automation.definitions.query import parse
 from automation.models import HostKey, Target, TargetTest
 from automation.models.inventory import HostKeyQuerySet
-from automation.plan import matching
 
 PAGE_SIZE = 50
 ALARMS_SHOWN = 5

@@ -94,6 +94,14 @@ def parse(text: str) -> Query:
         raise error.within(text) from None
 
 
+def read_term(field: str, value: str) -> tuple[Term, ...]:
+    """The term that names exactly `value` in `field`; none for an empty value. Raises as `parse` does."""
+    if not value:
+        return ()
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return parse(f'{field}:"{escaped}"').terms
+
+
 def _read(text: str) -> Query:
     if len(text) > MAX_QUERY:
         raise QueryError(f"a query has at most {MAX_QUERY} characters", column=MAX_QUERY + 1)

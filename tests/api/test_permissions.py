@@ -9,7 +9,7 @@ import pytest
 from django.urls import URLPattern, get_resolver
 from rest_framework.test import APIClient
 
-from automation.api.inventory import GroupViews
+from automation.api.groups import GroupViews
 from automation.models import Group, HostKey, JobRun, Target
 from automation.models.workflows import Workflow
 from automation.roles import ROLES, SCOPES
