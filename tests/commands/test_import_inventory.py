@@ -167,6 +167,8 @@ def test_a_file_that_is_no_inventory_is_refused(run: Run, tmp_path: Path, text: 
         run("import_inventory", str(file))
 
 
-def test_other_formats_are_refused_with_a_way_out(run: Run, inventory: Any) -> None:
-    with pytest.raises(CommandError, match="Convert the file to JSON"):
-        run("import_inventory", inventory(), "--format", "csv")
+def test_a_file_of_another_format_is_refused_and_not_quoted(run: Run, inventory: Any) -> None:
+    for other in ("csv", "ansible"):
+        with pytest.raises(CommandError) as caught:
+            run("import_inventory", inventory(password=PASSWORD), "--format", other)
+        assert PASSWORD not in str(caught.value)
