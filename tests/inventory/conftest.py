@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from automation.models import Group, Target
@@ -16,6 +17,7 @@ def group(name: str, *parents: str, **fields: Any) -> Group:
 
 
 def target(name: str, *groups: str, **fields: Any) -> Target:
-    made = Target.objects.create(name=name, address=f"{name}.example.org", **fields)
+    word = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+    made = Target.objects.create(name=name, address=f"{word}.example.org", **fields)
     made.groups.set(Group.objects.filter(name__in=groups))
     return made
