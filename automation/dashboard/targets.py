@@ -10,17 +10,26 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
-from automation.choose import matching
-from automation.dashboard.rights import require
+from automation.choose import FILTERS, filtered, matching
+from automation.dashboard.rights import require, why_not
 from automation.definitions.errors import QueryError
 from automation.definitions.query import parse
-from automation.models import HostKey, Target, TargetTest
+from automation.models import Group, HostKey, Target, TargetTest
 from automation.models.inventory import HostKeyQuerySet
 
 PAGE_SIZE = 50
 ALARMS_SHOWN = 5
-EXAMPLES = ("env:prod", 'group:"web servers" -name:db*', "os:linux tag:web")
+EXAMPLES = ("env:prod", 'group:"web servers" -name:db*', "os:linux (tag:web or tag:api)")
+EXPORTS = (
+    ("csv", "CSV"),
+    ("json", "JSON"),
+    ("ansible-yaml", "Ansible, YAML"),
+    ("ansible-ini", "Ansible, INI"),
+    ("http-sd", "Prometheus"),
+    ("ssh-config", "ssh_config"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,10 @@ class TargetRow:
     last_test: TargetTest | None
 
     @property
+    def in_maintenance(self) -> bool:
+        return self.target.in_maintenance(timezone.now())
+
+    @property
     def health(self) -> str:
         if self.last_test is None:
             return "untested"
@@ -39,7 +52,7 @@ class TargetRow:
 
 @login_required
 def targets(request: HttpRequest) -> HttpResponse:
-    """All targets, or those that the query in `q` names; `keys` chooses by the state of host keys."""
+    """All targets, or those that the query in `q` and the filters name; `keys` chooses by host keys."""
     require(request.user, "inventory:read")
     text = request.GET.get("q", "").strip()
     keys = request.GET.get("keys", "")
@@ -47,12 +60,13 @@ def targets(request: HttpRequest) -> HttpResponse:
     chosen: Any = visible
     if keys in HostKey.State.values:
         chosen = chosen.filter(Exists(HostKey.objects.filter(target=OuterRef("pk"), state=keys)))
-    error = ""
-    if text:
-        try:
-            chosen = matching(parse(text), list(chosen))
-        except QueryError as found:
-            chosen, error = [], _sentence(found)
+    filters = {name: request.GET.get(name, "").strip() for name in FILTERS}
+    error = caret = ""
+    try:
+        query = filtered(parse(text) if text else None, filters)
+        chosen = matching(query, chosen) if query is not None else chosen
+    except QueryError as found:
+        chosen, error, caret = [], found.sentence, found.caret
     page = Paginator(chosen, PAGE_SIZE).get_page(request.GET.get("page"))
     host_keys = HostKey.objects.visible_to(request.user)
     context = {
@@ -60,6 +74,13 @@ def targets(request: HttpRequest) -> HttpResponse:
         "rows": _rows(page),
         "query": text,
         "query_error": error,
+        "query_caret": caret,
+        "filters": filters,
+        "filtering": bool(text or keys or any(filters.values())),
+        "environments": _known(visible, "environment"),
+        "groups": Group.objects.visible_to(request.user).values_list("name", flat=True),
+        "exports": EXPORTS,
+        "why_not_import": why_not(request.user, "inventory:write"),
         "keys": keys if keys in HostKey.State.values else "",
         "examples": EXAMPLES,
         "alarms": host_keys.filter(state=HostKey.State.CHANGED).select_related("target")[:ALARMS_SHOWN],
@@ -79,5 +100,6 @@ def _rows(page: Page[Target]) -> list[TargetRow]:
     return [TargetRow(target, tests.get(target.pk)) for target in shown]
 
 
-def _sentence(error: QueryError) -> str:
-    return f"Column {error.column}: {error.message}."
+def _known(targets: Any, column: str) -> list[str]:
+    found = targets.order_by(column).exclude(**{column: ""}).values_list(column, flat=True).distinct()
+    return list(found)

@@ -3,7 +3,10 @@
 from django.urls import URLPattern, path
 
 from automation.dashboard import (
+    command,
     decisions,
+    groups,
+    inventory_files,
     overview,
     plan,
     run,
@@ -28,6 +31,15 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:pk>/reject/", decisions.run_reject, name="run-reject"),
     path("runs/<int:pk>/cancel/", decisions.run_cancel, name="run-cancel"),
     path("targets/", targets.targets, name="targets"),
+    path("targets/import/", inventory_files.inventory_import, name="inventory-import"),
+    path(
+        "targets/import/<uuid:uuid>/",
+        inventory_files.inventory_import_confirm,
+        name="inventory-import-confirm",
+    ),
+    path("targets/export/", inventory_files.inventory_export, name="inventory-export"),
+    path("command/", command.command, name="command"),
+    path("groups/", groups.groups, name="groups"),
     path("targets/<int:pk>/", target.target, name="target"),
     path("targets/<int:pk>/tested/", target.target_tested, name="target-tested"),
     path("targets/<int:pk>/test/", target.target_test, name="target-test"),

@@ -23,5 +23,6 @@ from automation.models.runs import RunStatus as RunStatus
 from automation.models.runs import RunTarget as RunTarget
 from automation.models.runs import Shard as Shard
 from automation.models.target_tests import TargetTest as TargetTest
+from automation.models.uploads import InventoryUpload as InventoryUpload
 from automation.models.workflows import Workflow as Workflow
 from automation.models.workflows import WorkflowVersion as WorkflowVersion

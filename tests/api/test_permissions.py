@@ -26,6 +26,8 @@ TABLE: dict[str, dict[str, str]] = {
     "targets/<pk>/tests/": {"GET": "inventory:read"},
     "groups/": {"GET": "inventory:read", "POST": "inventory:write"},
     "groups/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
+    "inventory/import/": {"POST": "inventory:write"},
+    "inventory/export/": {"GET": "inventory:read"},
     "credentials/": {"GET": "inventory:read", "POST": "credentials:write"},
     "credentials/<pk>/": {
         "GET": "inventory:read",
@@ -40,6 +42,7 @@ TABLE: dict[str, dict[str, str]] = {
     "workflows/<name>/": {"GET": "runs:read"},
     "workflows/<name>/versions/": {"GET": "runs:read"},
     "runs/": {"GET": "runs:read", "POST": "runs:submit"},
+    "runs/command/": {"POST": "runs:submit"},
     "runs/<pk>/": {"GET": "runs:read"},
     "runs/<pk>/plan/": {"GET": "runs:read"},
     "runs/<pk>/results/": {"GET": "runs:read"},
@@ -109,6 +112,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "workflows": "uptime",
         "runs": str(run.pk),
         "tokens": "1",
+        "inventory": "",
     }
 
 
