@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('automation', '0002_target_test'),
+        ('automation', '0003_spool_guard'),
     ]
 
     operations = [
