@@ -293,7 +293,9 @@ def _changes(row: Target | Group, wanted: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _shown(value: Any) -> str:
-    text = str(value) if value not in (None, "", [], {}) else "none"
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    text = str(value) if value not in (None, "", {}) else "none"
     return text if len(text) <= SHOWN_VALUE else f"{text[:SHOWN_VALUE]}…"
 
 

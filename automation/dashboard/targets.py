@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from automation.belonging import GroupTree, candidates
 from automation.choose import FILTERS, filtered, matching
 from automation.dashboard.rights import require, why_not
 from automation.definitions.errors import QueryError
@@ -37,6 +38,7 @@ class TargetRow:
     """A target in the list, with its newest finished test."""
 
     target: Target
+    groups: tuple[str, ...]
     last_test: TargetTest | None
 
     @property
@@ -61,17 +63,18 @@ def targets(request: HttpRequest) -> HttpResponse:
     if keys in HostKey.State.values:
         chosen = chosen.filter(Exists(HostKey.objects.filter(target=OuterRef("pk"), state=keys)))
     filters = {name: request.GET.get(name, "").strip() for name in FILTERS}
+    tree = GroupTree.load()
     error = caret = ""
     try:
         query = filtered(parse(text) if text else None, filters)
-        chosen = matching(query, chosen) if query is not None else chosen
+        chosen = matching(query, chosen, tree=tree) if query is not None else chosen
     except QueryError as found:
         chosen, error, caret = [], found.sentence, found.caret
     page = Paginator(chosen, PAGE_SIZE).get_page(request.GET.get("page"))
     host_keys = HostKey.objects.visible_to(request.user)
     context = {
         "page": page,
-        "rows": _rows(page),
+        "rows": _rows(page, tree),
         "query": text,
         "query_error": error,
         "query_caret": caret,
@@ -94,10 +97,12 @@ def _targets_with(host_keys: HostKeyQuerySet, state: str) -> int:
     return host_keys.filter(state=state).values("target").distinct().order_by().count()
 
 
-def _rows(page: Page[Target]) -> list[TargetRow]:
+def _rows(page: Page[Target], tree: GroupTree) -> list[TargetRow]:
     shown = list(page)
     tests = TargetTest.objects.last_of(shown)
-    return [TargetRow(target, tests.get(target.pk)) for target in shown]
+    return [
+        TargetRow(each.target, each.groups, tests.get(each.target.pk)) for each in candidates(shown, tree)
+    ]
 
 
 def _known(targets: Any, column: str) -> list[str]:

@@ -159,7 +159,7 @@ class _Reader:
     def __init__(self, key_folder: Path | None) -> None:
         self.mistakes: list[Mistake] = []
         self._folder = key_folder
-        self._seen: dict[tuple[str, str], str] = {}
+        self._seen: dict[tuple[bool, str], Place] = {}
         self._keys: dict[Path, Secret] = {}
 
     def target(self, entry: Entry) -> TargetRow | None:
@@ -205,9 +205,10 @@ class _Reader:
         place = place.named(name)
         found = [place.mistake(text, about=key) for key, text in _wrong(data, kinds, needed)]
         if isinstance(name, str):
-            first = self._seen.setdefault((str(id(kinds)), name.lower()), place.row)
-            if first != place.row:
-                found.append(place.mistake(f"the same as {first}", about="name"))
+            first = self._seen.setdefault((kinds is GROUP_KINDS, name.lower()), place)
+            if first is not place:
+                where = f" in line {first.line}" if first.line else ""
+                found.append(place.mistake(f"the same as {first.row}{where}", about="name"))
         self.mistakes += found
         return not found
 

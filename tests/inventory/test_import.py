@@ -175,6 +175,8 @@ def test_each_mistake_of_a_csv_has_line_column_and_next_step(admin: APIClient) -
     told = [(each["line"], each["column"], each["field"]) for each in errors]
     assert told == [(2, 3, "port"), (6, None, ""), (3, 1, "name"), (5, 4, "credential")]
     assert errors[-1]["next_step"] == "Make it in the portal first, or leave the field out."
+    [twice] = imported(admin, "name,address\nweb1,10.0.0.1\nWEB1,10.0.0.2\n", "csv").json()["errors"]
+    assert (twice["line"], twice["message"]) == (3, "the same as row (web1) in line 2")
     columns = imported(admin, "name,adress\nweb1,x\n", "csv").json()["errors"]
     assert columns[0]["message"] == "unknown column 'adress'; did you mean 'address'?"
 
