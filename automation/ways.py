@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from automation.belonging import candidates
 from automation.models import HostCertificateAuthority, Target
-from automation.models.authorities import authority_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,22 @@ class Ways:
 
     bastions: dict[int, Target]
     authorities: list[HostCertificateAuthority]
+    groups: dict[int, tuple[str, ...]]
+    """Names of all groups that each target and bastion is in, nested ones too."""
 
     @classmethod
     def of(cls, targets: Iterable[Target]) -> Ways:
-        return cls(Target.objects.bastions_of(targets), HostCertificateAuthority.objects.trusted())
+        chosen = list(targets)
+        bastions = Target.objects.bastions_of(chosen)
+        authorities = HostCertificateAuthority.objects.trusted()
+        asked = [*chosen, *bastions.values()] if authorities else []
+        groups = {each.target.pk: each.groups for each in candidates(asked)}
+        return cls(bastions, authorities, groups)
+
+    def authorities_for(self, target: Target) -> list[HostCertificateAuthority]:
+        """Those whose host certificates may prove who this target is."""
+        groups = self.groups.get(target.pk, ())
+        return [each for each in self.authorities if each.vouches_for(target, groups)]
 
     def place(self, target: Target) -> dict[str, Any]:
         """Where this target is, what proves it, and as whom to log in; without its bastions."""
@@ -30,7 +42,7 @@ class Ways:
             "address": target.address,
             "port": target.port,
             "host_keys": target.trusted_keys(),
-            "authorities": authority_lines(target, self.authorities),
+            "authorities": sorted({each.line for each in self.authorities_for(target)}),
             "credential": credential.pk if credential else None,
             "login": credential.username if credential else None,
         }

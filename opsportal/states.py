@@ -62,6 +62,7 @@ LOOKS: dict[str, Look] = {
     "untested": Look("Not tested", "question-mark", "quiet"),
     "enabled": Look("Enabled", "check", "good"),
     "disabled": Look("Disabled", "ban", "quiet"),
+    "maintenance": Look("In maintenance", "settings", "wait"),
     # effects and tiers
     "read": Look("Reads only", "eye", "good"),
     "change": Look("Changes", "pencil", "wait"),

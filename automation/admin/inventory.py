@@ -21,8 +21,10 @@ from automation.admin.base import (
     moment,
     unbroken,
 )
+from automation.belonging import CircleError, GroupNode, GroupTree
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
+from automation.definitions.query import parse
 from automation.models import Group, HostKey, Target
 
 KEY_COLOURS = {"trusted": "success", "pending": "info", "changed": "danger", "revoked": "warning"}
@@ -88,6 +90,8 @@ class TargetAdmin(PortalModelAdmin):
             {
                 "fields": (
                     ("name", "enabled"),
+                    ("maintenance", "maintenance_until"),
+                    "maintenance_reason",
                     ("address", "port"),
                     ("platform", "transport"),
                     ("credential", "bastion"),
@@ -129,9 +133,30 @@ class TargetAdmin(PortalModelAdmin):
         return to_delete, counts, set(), protected
 
 
+class GroupForm(VariablesForm):
+    """A group; refused where it would come to depend on itself."""
+
+    def clean(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.errors:
+            return found
+        node = GroupNode(
+            pk=self.instance.pk or 0,
+            name=found["name"],
+            parents=frozenset(parent.pk for parent in found["parents"]),
+            query=parse(found["query"]) if found["query"] else None,
+            variables=found["variables"],
+        )
+        try:
+            GroupTree.load().with_group(node)
+        except CircleError as error:
+            self.add_error("parents", str(error))
+        return found
+
+
 @admin.register(Group)
 class GroupAdmin(PortalModelAdmin):
-    form = VariablesForm
+    form = GroupForm
     list_display = ("name", "description", "size")
     search_fields = ("name",)
     readonly_fields = ("members",)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count
 from rest_framework import mixins, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,12 +14,12 @@ from automation.api.looks import LookActions
 from automation.api.permissions import require
 from automation.api.problems import Problem
 from automation.api.strict import Mapped, NamedRows, Names, NumberedRow, StrictModel
+from automation.api.target_filters import FILTERS, chosen_by
 from automation.api.views import READ_AND_POST, ApiViewSet
+from automation.belonging import Candidate, GroupTree, VariableSource
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
-from automation.definitions.query import parse
 from automation.models import Group, HostKey, Target
-from automation.plan import matching
 from credentials.models import Credential
 
 SCOPES = {
@@ -44,7 +44,12 @@ class Variables(Mapped):
 
 
 class TargetSerializer(StrictModel):
-    """A target. `credential` and `bastion` are ids, `groups` are names; `trusted_keys` are fingerprints."""
+    """A target. `credential` and `bastion` are ids, `groups` are names; `trusted_keys` are fingerprints.
+
+    `groups` are those it was put into; `member_of` are all it is in, each with `because`: empty, or through
+    which group or query. `effective_variables` are what scripts see, each with the group it comes `from`
+    (null: the target itself) and what it goes `over`, nearest first.
+    """
 
     credential = NumberedRow(queryset=Credential.objects.all(), allow_null=True, required=False)
     groups = NamedRows(slug_field="name", queryset=Group.objects.all(), many=True, required=False)
@@ -52,6 +57,9 @@ class TargetSerializer(StrictModel):
     bastion = NumberedRow(queryset=Target.objects.all(), allow_null=True, required=False)
     variables = Variables(required=False)
     trusted_keys = serializers.SerializerMethodField()
+    facts = serializers.JSONField(read_only=True)
+    member_of = serializers.SerializerMethodField()
+    effective_variables = serializers.SerializerMethodField()
 
     class Meta:
         model = Target
@@ -70,6 +78,11 @@ class TargetSerializer(StrictModel):
             "bastion",
             "variables",
             "enabled",
+            "maintenance",
+            "maintenance_until",
+            "maintenance_reason",
+            "member_of",
+            "effective_variables",
             "trusted_keys",
             "facts",
             "facts_at",
@@ -80,6 +93,19 @@ class TargetSerializer(StrictModel):
     def get_trusted_keys(self, target: Target) -> list[str]:
         keys = target.host_keys.all()
         return sorted(key.fingerprint for key in keys if key.state == HostKey.State.TRUSTED)
+
+    def get_member_of(self, target: Target) -> list[dict[str, str]]:
+        found = self._candidate(target).memberships()
+        return [{"group": name, "because": why} for name, why in found]
+
+    def get_effective_variables(self, target: Target) -> dict[str, Any]:
+        return {
+            name: {**_source(sources[-1]), "over": [_source(each) for each in reversed(sources[:-1])]}
+            for name, sources in sorted(self._candidate(target).variable_sources().items())
+        }
+
+    def _candidate(self, target: Target) -> Candidate:
+        return Candidate(target, self.context["tree"]())
 
     def create(self, validated_data: dict[str, Any]) -> Target:
         return self._stored(Target(), validated_data)
@@ -94,6 +120,10 @@ class TargetSerializer(StrictModel):
         if groups is not None:
             target.groups.set(groups)
         return Target.objects.with_plan_parts().get(pk=target.pk)
+
+
+def _source(source: VariableSource) -> dict[str, Any]:
+    return {"value": source.value, "from": source.group.name if source.group else None}
 
 
 class Inventory(
@@ -119,18 +149,19 @@ class Inventory(
 
 
 class TargetViews(LookActions, Inventory):
-    """`?q=` takes a target query."""
+    """`?q=` takes a target query; `?platform=`, `environment`, `group` and `flag` choose as its terms."""
 
     serializer_class = TargetSerializer
-    list_keys = ("q",)
+    list_keys = ("q", *FILTERS)
     page_order = ("name", "pk")
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        # Groups are read once an answer, after whatever the request changes.
+        return {**super().get_serializer_context(), "tree": cache(GroupTree.load)}
 
     def get_queryset(self) -> Any:
         targets = self.visible(Target.objects.with_plan_parts())
-        text = self.request.query_params.get("q") if self.action == "list" else None
-        if text is None:
-            return targets
-        return targets.filter(pk__in=[t.pk for t in matching(parse(text), list(targets))])
+        return chosen_by(self.request, targets) if self.action == "list" else targets
 
     def perform_create(self, serializer: Any) -> None:
         self._may_use_credential(serializer)
@@ -164,30 +195,3 @@ class TargetViews(LookActions, Inventory):
                 status=409,
             )
         instance.delete()
-
-
-class GroupSerializer(StrictModel):
-    """A group; `targets` says how many are in it."""
-
-    variables = Variables(required=False)
-    targets = serializers.IntegerField(read_only=True, source="size", default=0)
-
-    class Meta:
-        model = Group
-        fields = ("id", "name", "description", "variables", "targets")
-
-    def create(self, validated_data: dict[str, Any]) -> Any:
-        return self.saved(Group(), validated_data)
-
-    def update(self, instance: Group, validated_data: dict[str, Any]) -> Any:
-        return self.saved(instance, validated_data)
-
-
-class GroupViews(Inventory):
-    """Groups; membership is set on the target."""
-
-    serializer_class = GroupSerializer
-    page_order = ("name", "pk")
-
-    def get_queryset(self) -> Any:
-        return self.visible(Group.objects.all()).annotate(size=Count("targets"))

@@ -15,9 +15,9 @@ from automation.api.problems import Problem
 from automation.api.strict import Choice, Strict, Text
 from automation.api.views import ApiViewSet
 from automation.ask_test import TooMany, ask_test, ask_tests
+from automation.choose import matching
 from automation.definitions.query import parse
 from automation.models import Target, TargetTest
-from automation.plan import matching
 
 ASKING = {"POST": "runs:submit"}
 KINDS = tuple(TargetTest.Kind.values)

@@ -54,6 +54,7 @@ def plan_page(
             rows, query=read_query(header["query"]), credentials=dict(visible.values_list("pk", "name"))
         ),
         "page": rows,
+        "left_out": header.get("left_out", []),
         "steps": _steps(header, run.blast_radius.get("by_platform", {})),
         "parameters": _parameters(header),
         "rollout": rollout_words(

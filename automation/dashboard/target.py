@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from automation.ask_test import ask_test
+from automation.belonging import candidates
 from automation.dashboard.rights import require, why_not
 from automation.libraries.facts import KNOWN
 from automation.models import (
-    HostCertificateAuthority,
     HostKey,
     RunTarget,
     StepResult,
@@ -26,6 +26,7 @@ from automation.models import (
     TargetTest,
 )
 from automation.models.results import GOOD, UNFINISHED
+from automation.ways import Ways
 
 RUNS_SHOWN = 20
 BEHIND_SHOWN = 50
@@ -83,8 +84,12 @@ class ShownKey:
 @require_GET
 def target(request: HttpRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
+    [candidate] = candidates([found])
     context = _tested(request, found) | {
-        "variables": sorted(found.variable_sources().items()),
+        "memberships": [(name, f'group:"{name}"', why) for name, why in candidate.memberships()],
+        "variables": sorted(candidate.variable_sources().items()),
+        "in_maintenance": "maintenance" in candidate.flags,
+        "why_not_edit": why_not(request.user, "inventory:write"),
         "spools": found.spools.order_by("become"),
         "locks": TargetLock.objects.filter(run_target__target=found).select_related("run"),
         "runs": _runs_on(found),
@@ -165,7 +170,7 @@ def _tested(request: HttpRequest, found: Target) -> dict[str, Any]:
         "phases": _phases(tests[0]) if tests else [],
         "alarms": [each for each in shown if each.key.state == HostKey.State.CHANGED],
         "host_keys": shown,
-        "authorities": [a for a in HostCertificateAuthority.objects.trusted() if a.vouches_for(found)],
+        "authorities": Ways.of([found]).authorities_for(found),
         "scan": scan,
         "facts": _facts(found),
         "facts_look": facts_look,

@@ -20,12 +20,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from automation.ask_test import TooMany, ask_tests
+from automation.belonging import GroupTree, candidates
+from automation.choose import FILTERS, filtered, matching
 from automation.dashboard.rights import require, why_not
 from automation.definitions.errors import QueryError
 from automation.definitions.query import parse
-from automation.models import HostKey, Target, TargetTest
+from automation.models import Group, HostKey, Target, TargetTest
 from automation.models.inventory import HostKeyQuerySet
-from automation.plan import matching
 
 PAGE_SIZE = 50
 ALARMS_SHOWN = 5
@@ -34,7 +35,15 @@ ASKED = {
     "scan": "Asking for their host keys, a few at a time:",
     "facts": "Asking what they are, a few at a time:",
 }
-EXAMPLES = ("env:prod", 'group:"web servers" -name:db*', "os:linux tag:web")
+EXAMPLES = ("env:prod", 'group:"web servers" -name:db*', "os:linux (tag:web or tag:api)")
+EXPORTS = (
+    ("csv", "CSV"),
+    ("json", "JSON"),
+    ("ansible-yaml", "Ansible, YAML"),
+    ("ansible-ini", "Ansible, INI"),
+    ("http-sd", "Prometheus"),
+    ("ssh-config", "ssh_config"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +51,14 @@ class TargetRow:
     """A target in the list, with its newest finished test."""
 
     target: Target
+    groups: tuple[str, ...]
     last_test: TargetTest | None
     overdue: bool = False
     """Its last test is older than two of the intervals at which targets are tested."""
+
+    @property
+    def in_maintenance(self) -> bool:
+        return self.target.in_maintenance(timezone.now())
 
     @property
     def health(self) -> str:
@@ -55,7 +69,7 @@ class TargetRow:
 
 @login_required
 def targets(request: HttpRequest) -> HttpResponse:
-    """All targets, or those that the query in `q` names; `keys` chooses by the state of host keys."""
+    """All targets, or those that the query in `q` and the filters name; `keys` chooses by host keys."""
     require(request.user, "inventory:read")
     text = request.GET.get("q", "").strip()
     keys = request.GET.get("keys", "")
@@ -63,19 +77,28 @@ def targets(request: HttpRequest) -> HttpResponse:
     chosen: Any = visible
     if keys in HostKey.State.values:
         chosen = chosen.filter(Exists(HostKey.objects.filter(target=OuterRef("pk"), state=keys)))
-    error = ""
-    if text:
-        try:
-            chosen = matching(parse(text), list(chosen))
-        except QueryError as found:
-            chosen, error = [], _sentence(found)
+    filters = {name: request.GET.get(name, "").strip() for name in FILTERS}
+    tree = GroupTree.load()
+    error = caret = ""
+    try:
+        query = filtered(parse(text) if text else None, filters)
+        chosen = matching(query, chosen, tree=tree) if query is not None else chosen
+    except QueryError as found:
+        chosen, error, caret = [], found.sentence, found.caret
     page = Paginator(chosen, PAGE_SIZE).get_page(request.GET.get("page"))
     host_keys = HostKey.objects.visible_to(request.user)
     context = {
         "page": page,
-        "rows": _rows(page),
+        "rows": _rows(page, tree),
         "query": text,
         "query_error": error,
+        "query_caret": caret,
+        "filters": filters,
+        "filtering": bool(text or keys or any(filters.values())),
+        "environments": _known(visible, "environment"),
+        "groups": Group.objects.visible_to(request.user).values_list("name", flat=True),
+        "exports": EXPORTS,
+        "why_not_import": why_not(request.user, "inventory:write"),
         "keys": keys if keys in HostKey.State.values else "",
         "examples": EXAMPLES,
         "alarms": host_keys.filter(state=HostKey.State.CHANGED).select_related("target")[:ALARMS_SHOWN],
@@ -101,7 +124,7 @@ def targets_look(request: HttpRequest) -> HttpResponse:
         visible = Target.objects.visible_to(request.user).usable().with_plan_parts()
         asked = ask_tests(matching(query, list(visible)), by=request.user, kind=kind)
     except QueryError as found:
-        messages.error(request, _sentence(found))
+        messages.error(request, found.sentence)
     except TooMany as found:
         messages.error(request, str(found))
     else:
@@ -120,10 +143,14 @@ def _targets_with(host_keys: HostKeyQuerySet, state: str) -> int:
     return host_keys.filter(state=state).values("target").distinct().order_by().count()
 
 
-def _rows(page: Page[Target]) -> list[TargetRow]:
+def _rows(page: Page[Target], tree: GroupTree) -> list[TargetRow]:
     shown = list(page)
     tests = TargetTest.objects.last_of(shown)
-    return [TargetRow(each, test := tests.get(each.pk), _is_overdue(each, test)) for each in shown]
+    found = []
+    for each in candidates(shown, tree):
+        test = tests.get(each.target.pk)
+        found.append(TargetRow(each.target, each.groups, test, _is_overdue(each.target, test)))
+    return found
 
 
 def _is_overdue(target: Target, test: TargetTest | None) -> bool:
@@ -134,5 +161,6 @@ def _is_overdue(target: Target, test: TargetTest | None) -> bool:
     return (test.created_at if test is not None else target.created_at) < timezone.now() - 2 * every
 
 
-def _sentence(error: QueryError) -> str:
-    return f"Column {error.column}: {error.message}."
+def _known(targets: Any, column: str) -> list[str]:
+    found = targets.order_by(column).exclude(**{column: ""}).values_list(column, flat=True).distinct()
+    return list(found)

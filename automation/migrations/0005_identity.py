@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('automation', '0003_target_facts'),
+        ('automation', '0004_inventory_groups_flags_uploads'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -14,7 +14,7 @@ from automation.host_key_lines import check_host_key
 from automation.models.inventory import NAME, Group, Target, VisibleQuerySet, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 
 class AuthorityQuerySet(VisibleQuerySet["HostCertificateAuthority"]):
@@ -80,19 +80,13 @@ class HostCertificateAuthority(models.Model):
         """`SHA256:…` as ssh-keygen -l prints it."""
         return fingerprint(self.key)
 
-    def vouches_for(self, target: Target) -> bool:
-        """Whether a certificate it signed may prove who this target is."""
+    def vouches_for(self, target: Target, groups: Collection[str]) -> bool:
+        """Whether a certificate it signed may prove who this target is, which is in `groups`, by name."""
         names = (target.name.lower(), target.address.lower())
         if any(_matches(name, pattern.lower()) for pattern in self.patterns for name in names):
             return True
-        ours = {group.pk for group in self.groups.all()}
-        return any(group.pk in ours for group in target.groups.all())
+        return any(group.name in groups for group in self.groups.all())
 
 
 def _matches(name: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
-
-
-def authority_lines(target: Target, authorities: Iterable[HostCertificateAuthority]) -> list[str]:
-    """The keys of those that vouch for this target, as `type base64`, in a stable order."""
-    return sorted({each.line for each in authorities if each.vouches_for(target)})

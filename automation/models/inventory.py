@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from django.conf import settings
@@ -16,6 +16,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from automation.addresses import check_address
+from automation.definitions.errors import QueryError
+from automation.definitions.query import MAX_QUERY, parse
 from automation.models.access import may
 from automation.models.runs import LIVE
 
@@ -43,14 +45,38 @@ class VisibleQuerySet(models.QuerySet[Row]):
         return self if may(user, "inventory:read") else self.none()
 
 
+def check_query(text: str) -> None:
+    """Raises ValidationError with the column of what is wrong in a target query."""
+    try:
+        parse(text)
+    except QueryError as error:
+        raise ValidationError(f"The target query cannot be read: {error}.", "query") from None
+
+
+class GroupQuerySet(VisibleQuerySet["Group"]):
+    def with_nesting(self) -> Self:
+        """With the groups above and below each, in a fixed number of queries."""
+        return self.prefetch_related("parents", "children")
+
+
 class Group(models.Model):
-    """A named set of targets."""
+    """A named set of targets: those put into it, those of the groups below it, and those its query names.
+
+    How groups and queries lead to one another is checked, and followed, by `automation.belonging`.
+    """
 
     name = models.CharField(max_length=100, validators=[NAME])
     description = models.TextField(blank=True)
+    parents = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="children")
+    query = models.CharField(
+        max_length=MAX_QUERY,
+        blank=True,
+        validators=[check_query],
+        help_text="Targets that this query names are in the group as well.",
+    )
     variables = models.JSONField(default=dict, blank=True)
 
-    objects = VisibleQuerySet.as_manager()
+    objects = GroupQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
@@ -124,6 +150,9 @@ class Target(models.Model):
     )
     facts_at = models.DateTimeField(null=True, editable=False)
     enabled = models.BooleanField(default=True)
+    maintenance = models.BooleanField(default=False, help_text="Left out of runs that do not ask for it.")
+    maintenance_until = models.DateTimeField(null=True, blank=True)
+    maintenance_reason = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TargetQuerySet.as_manager()
@@ -199,32 +228,33 @@ class Target(models.Model):
         self.facts, self.facts_at = dict(facts), timezone.now()
         self.save(update_fields=["facts", "facts_at"])
 
-    def all_variables(self) -> dict[str, Any]:
-        """Variables of its groups, in order of group name, overridden by its own."""
-        return {name: found[-1].value for name, found in self.variable_sources().items()}
+    def in_maintenance(self, now: datetime) -> bool:
+        """Whether people are at work on it; ends by itself when the time given for it is over."""
+        return self.maintenance and (self.maintenance_until is None or self.maintenance_until > now)
 
-    def variable_sources(self) -> dict[str, list[VariableSource]]:
-        """Each variable with everything that sets it; the last one holds. A target's own has no group."""
-        found: dict[str, list[VariableSource]] = {}
-        for group in sorted(self.groups.all(), key=lambda g: g.name.lower()):
-            for name, value in group.variables.items():
-                found.setdefault(name, []).append(VariableSource(value, group))
-        for name, value in self.variables.items():
-            found.setdefault(name, []).append(VariableSource(value, None))
-        return found
+    def enable(self, enabled: bool) -> None:  # noqa: FBT001  (the flag itself)
+        """Let runs take it, or keep all of them from it."""
+        self.enabled = enabled
+        self.save(update_fields=["enabled"])
+
+    def start_maintenance(self, *, until: datetime | None = None, reason: str = "") -> None:
+        """Keep runs from it that do not ask for it, until then or until the maintenance is ended."""
+        self.maintenance, self.maintenance_until, self.maintenance_reason = True, until, reason
+        self.save(update_fields=["maintenance", "maintenance_until", "maintenance_reason"])
+
+    def end_maintenance(self) -> None:
+        """Let runs take it again."""
+        self.maintenance, self.maintenance_until, self.maintenance_reason = False, None, ""
+        self.save(update_fields=["maintenance", "maintenance_until", "maintenance_reason"])
+
+    def flags(self, now: datetime) -> tuple[str, ...]:
+        """The flags that a query's `is:` looks at."""
+        return ("enabled" if self.enabled else "disabled", *(["maintenance"] * self.in_maintenance(now)))
 
     def key_state(self) -> str:
         """The host key state that matters most: a changed key, then a trusted one, then one to look at."""
         states = {key.state for key in self.host_keys.all()}
         return next((str(state) for state in KEY_STATES_BY_WEIGHT if state in states), "")
-
-
-@dataclass(frozen=True, slots=True)
-class VariableSource:
-    """One place that gives a variable its value; no group means the target itself."""
-
-    value: Any
-    group: Group | None
 
 
 class HostKeyQuerySet(VisibleQuerySet["HostKey"]):

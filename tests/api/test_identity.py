@@ -96,7 +96,7 @@ def test_an_authority_is_made_and_changed(admin: APIClient, web: list[Target]) -
     made = admin.post(f"{V1}/host-certificate-authorities/", body)
     assert made.status_code == 201
     assert made.json()["fingerprint"].startswith("SHA256:")
-    assert HostCertificateAuthority.objects.get().vouches_for(web[0])
+    assert HostCertificateAuthority.objects.get().vouches_for(web[0], ())
     address = f"{V1}/host-certificate-authorities/{made.json()['id']}/"
     assert admin.patch(address, {"enabled": False}).json()["enabled"] is False
     assert (

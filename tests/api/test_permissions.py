@@ -9,7 +9,7 @@ import pytest
 from django.urls import URLPattern, get_resolver
 from rest_framework.test import APIClient
 
-from automation.api.inventory import GroupViews
+from automation.api.groups import GroupViews
 from automation.models import Group, HostCertificateAuthority, HostKey, JobRun, Target
 from automation.models.workflows import Workflow
 from automation.roles import ROLES, SCOPES
@@ -29,6 +29,8 @@ TABLE: dict[str, dict[str, str]] = {
     "targets/looks/": {"POST": "runs:submit"},
     "groups/": {"GET": "inventory:read", "POST": "inventory:write"},
     "groups/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
+    "inventory/import/": {"POST": "inventory:write"},
+    "inventory/export/": {"GET": "inventory:read"},
     "credentials/": {"GET": "inventory:read", "POST": "credentials:write"},
     "credentials/<pk>/": {
         "GET": "inventory:read",
@@ -51,6 +53,7 @@ TABLE: dict[str, dict[str, str]] = {
     "workflows/<name>/": {"GET": "runs:read"},
     "workflows/<name>/versions/": {"GET": "runs:read"},
     "runs/": {"GET": "runs:read", "POST": "runs:submit"},
+    "runs/command/": {"POST": "runs:submit"},
     "runs/<pk>/": {"GET": "runs:read"},
     "runs/<pk>/plan/": {"GET": "runs:read"},
     "runs/<pk>/results/": {"GET": "runs:read"},
@@ -131,6 +134,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "workflows": "uptime",
         "runs": str(run.pk),
         "tokens": "1",
+        "inventory": "",
     }
 
 

@@ -9,8 +9,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from automation.ask_test import ROUND, TooMany, ask_test, ask_tests
-from automation.models import HostCertificateAuthority, HostKey, Round, Target, TargetTest
+from automation.models import Group, HostCertificateAuthority, HostKey, Round, Target, TargetTest
 from automation.models.target_tests import KEPT
+from automation.ways import Ways
 from automation.workers import rounds
 from automation.workers.sweeper import Sweeper
 from tests.libraries.sshd import Sshd
@@ -205,21 +206,26 @@ def test_history_is_pruned_by_kind(spine: Spine) -> None:
 # Authorities
 
 
+def vouching(target: Target) -> list[HostCertificateAuthority]:
+    return Ways.of([target]).authorities_for(target)
+
+
 def test_an_authority_vouches_by_name_address_or_group(spine: Spine) -> None:
     first, second = spine.add_targets("db1", "web1")
     key_type, key = spine.servers[0].host_key().split()
     authority = HostCertificateAuthority.objects.create(
         name="site", key_type=key_type, key=key, patterns=["DB*"]
     )
-    assert authority.vouches_for(first)
-    assert not authority.vouches_for(second)
-    authority.groups.set(second.groups.all())
-    assert authority.vouches_for(second)
+    assert vouching(first) == [authority]
+    assert vouching(second) == []
+    outside = Group.objects.create(name="everything")
+    second.groups.get().parents.add(outside)
+    authority.groups.add(outside)
+    assert vouching(second) == [authority]
 
 
 def test_an_authority_without_scope_vouches_for_nobody(spine: Spine, servers: list[Sshd]) -> None:
     [target] = spine.add_targets("db1")
     key_type, key = servers[0].host_key().split()
-    assert not HostCertificateAuthority.objects.create(name="s", key_type=key_type, key=key).vouches_for(
-        target
-    )
+    HostCertificateAuthority.objects.create(name="s", key_type=key_type, key=key)
+    assert vouching(target) == []
