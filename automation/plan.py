@@ -122,7 +122,9 @@ def freeze(
             "policy": policy_version,
         }
     )
-    leaves = tuple(freeze_target(candidate, query) for candidate in chosen)
+    leaves = tuple(
+        freeze_target(candidate, query, takes_maintenance=include_maintenance) for candidate in chosen
+    )
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
@@ -141,7 +143,7 @@ def hash_plan(header_hash: str, leaf_hashes: list[str]) -> str:
     return sha256("\n".join([header_hash, *leaf_hashes]))
 
 
-def freeze_target(candidate: Candidate, query: Query) -> FrozenTarget:
+def freeze_target(candidate: Candidate, query: Query, *, takes_maintenance: bool = False) -> FrozenTarget:
     """What a worker needs to reach this target and must find unchanged when it does.
 
     `why` tells people how the target came into the plan.
@@ -160,6 +162,7 @@ def freeze_target(candidate: Candidate, query: Query) -> FrozenTarget:
             "zone": target.zone,
             "groups": list(candidate.groups),
             "why": reasons(query, candidate),
+            "takes_maintenance": takes_maintenance,
             "tags": sorted(target.tags),
             "host_keys": target.trusted_keys(),
             "credential": credential.pk if credential else None,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import connection
+from django.db.models import Case, Q, Value, When
+from django.utils import timezone
 
 from automation.models import HostKey, JobRun, RunTarget, Target, TargetLock
 from automation.models.inventory import fingerprint
@@ -112,7 +114,15 @@ class Drift:
         """The first reason for which this target may not be touched, or None."""
         if not work.intact:
             return Block("plan.changed", "What is stored for this target is not what was approved.")
-        return self._policy or self.keeps_away(work)
+        return self._policy or self._maintenance(work) or self.keeps_away(work)
+
+    def _maintenance(self, work: Work) -> Block | None:
+        # What has begun to change goes on: half a change is worse than one that disturbs somebody's work.
+        begun = work.row.state == RunTarget.State.CHANGING
+        target = self.targets.get(work.leaf["target"])
+        if target is None or not target.in_maintenance or begun or work.leaf.get("takes_maintenance", True):
+            return None
+        return Block("plan.changed", "Maintenance of the target began after the plan was made.")
 
     def keeps_away(self, work: Work) -> Block | None:
         """Why not even a question may be put to this target: it is not, or not surely, the one we know."""
@@ -132,21 +142,24 @@ class TargetNow:
     """What a target is today, as far as it may stop us."""
 
     enabled: bool
+    in_maintenance: bool
     trusted_keys: frozenset[str]
     credential: Credential | None
 
 
 def _targets_now(ids: list[int]) -> dict[int, TargetNow]:
     """Plain columns instead of objects: most of a run's targets share few credentials."""
-    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", "credential_id"))
-    credentials = Credential.objects.in_bulk({credential for _, _, credential in rows if credential})
+    over = Q(maintenance_until__isnull=False, maintenance_until__lte=timezone.now())
+    now = Case(When(Q(maintenance=True) & ~over, then=Value(value=True)), default=Value(value=False))
+    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", now, "credential_id"))
+    credentials = Credential.objects.in_bulk({credential for *_, credential in rows if credential})
     keys: dict[int, set[str]] = defaultdict(set)
     trusted = HostKey.objects.filter(target__in=ids, state=HostKey.State.TRUSTED)
     for target, key_type, key in trusted.values_list("target_id", "key_type", "key"):
         keys[target].add(f"{key_type} {key}")
     return {
-        target: TargetNow(enabled, frozenset(keys[target]), credentials.get(credential or 0))
-        for target, enabled, credential in rows
+        target: TargetNow(enabled, resting, frozenset(keys[target]), credentials.get(credential or 0))
+        for target, enabled, resting, credential in rows
     }
 
 
