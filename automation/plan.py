@@ -126,7 +126,9 @@ def freeze(
         }
     )
     ways = Ways.of([candidate.target for candidate in chosen])
-    leaves = tuple(freeze_target(candidate, query, ways) for candidate in chosen)
+    leaves = tuple(
+        freeze_target(candidate, query, ways, takes_maintenance=include_maintenance) for candidate in chosen
+    )
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
@@ -145,7 +147,9 @@ def hash_plan(header_hash: str, leaf_hashes: list[str]) -> str:
     return sha256("\n".join([header_hash, *leaf_hashes]))
 
 
-def freeze_target(candidate: Candidate, query: Query, ways: Ways) -> FrozenTarget:
+def freeze_target(
+    candidate: Candidate, query: Query, ways: Ways, *, takes_maintenance: bool = False
+) -> FrozenTarget:
     """What a worker needs to reach this target and must find unchanged when it does.
 
     `why` tells people how the target came into the plan. Raises PlanError where the way leads in a circle.
@@ -168,6 +172,7 @@ def freeze_target(candidate: Candidate, query: Query, ways: Ways) -> FrozenTarge
             "zone": target.zone,
             "groups": list(candidate.groups),
             "why": reasons(query, candidate),
+            "takes_maintenance": takes_maintenance,
             "tags": sorted(target.tags),
             "variables": candidate.variables,
         }

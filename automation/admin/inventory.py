@@ -22,7 +22,7 @@ from automation.admin.base import (
     unbroken,
 )
 from automation.belonging import CircleError, GroupNode, GroupTree
-from automation.definitions.errors import ParameterError
+from automation.definitions.errors import ParameterError, QueryError
 from automation.definitions.parameters import check_variables
 from automation.definitions.query import parse
 from automation.models import Group, HostKey, Target
@@ -140,15 +140,17 @@ class GroupForm(VariablesForm):
         found: dict[str, Any] = super().clean() or self.cleaned_data
         if self.errors:
             return found
-        node = GroupNode(
-            pk=self.instance.pk or 0,
-            name=found["name"],
-            parents=frozenset(parent.pk for parent in found["parents"]),
-            query=parse(found["query"]) if found["query"] else None,
-            variables=found["variables"],
-        )
         try:
+            node = GroupNode(
+                pk=self.instance.pk or 0,
+                name=found["name"],
+                parents=frozenset(parent.pk for parent in found["parents"]),
+                query=parse(found["query"]) if found["query"] else None,
+                variables=found["variables"],
+            )
             GroupTree.load().with_group(node)
+        except QueryError:
+            pass  # the model's own rule tells of it, at its field
         except CircleError as error:
             self.add_error("parents", str(error))
         return found

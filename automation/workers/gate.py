@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import connection
+from django.db.models import Case, Q, Value, When
+from django.utils import timezone
 
 from automation.libraries.types import Credentials, Endpoint
 from automation.models import HostCertificateAuthority, HostKey, JobRun, RunTarget, Target, TargetLock
@@ -121,7 +123,15 @@ class Drift:
         """The first reason for which this target may not be touched, or None."""
         if not work.intact:
             return Block("plan.changed", "What is stored for this target is not what was approved.")
-        return self._policy or self.keeps_away(work)
+        return self._policy or self._maintenance(work) or self.keeps_away(work)
+
+    def _maintenance(self, work: Work) -> Block | None:
+        # What has begun to change goes on: half a change is worse than one that disturbs somebody's work.
+        begun = work.row.state == RunTarget.State.CHANGING
+        target = self.targets.get(work.leaf["target"])
+        if target is None or not target.in_maintenance or begun or work.leaf.get("takes_maintenance", True):
+            return None
+        return Block("plan.changed", "Maintenance of the target began after the plan was made.")
 
     def keeps_away(self, work: Work) -> Block | None:
         """Why not even a question may be put to this target: it is not, or not surely, the one we know."""
@@ -171,6 +181,7 @@ class TargetNow:
     """What a target is today, as far as it may stop us."""
 
     enabled: bool
+    in_maintenance: bool
     trusted_keys: frozenset[str]
     revoked_keys: frozenset[str]
     credential: Credential | None
@@ -178,8 +189,10 @@ class TargetNow:
 
 def _targets_now(ids: set[int]) -> dict[int, TargetNow]:
     """Plain columns instead of objects: most of a run's targets share few credentials."""
-    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", "credential_id"))
-    credentials = Credential.objects.in_bulk({credential for _, _, credential in rows if credential})
+    over = Q(maintenance_until__isnull=False, maintenance_until__lte=timezone.now())
+    now = Case(When(Q(maintenance=True) & ~over, then=Value(value=True)), default=Value(value=False))
+    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", now, "credential_id"))
+    credentials = Credential.objects.in_bulk({credential for *_, credential in rows if credential})
     decided = (HostKey.State.TRUSTED, HostKey.State.REVOKED)
     keys: dict[tuple[int, str], set[str]] = defaultdict(set)
     found = HostKey.objects.filter(target__in=ids, state__in=decided)
@@ -188,11 +201,12 @@ def _targets_now(ids: set[int]) -> dict[int, TargetNow]:
     return {
         target: TargetNow(
             enabled,
+            in_maintenance=resting,
             trusted_keys=frozenset(keys[target, str(HostKey.State.TRUSTED)]),
             revoked_keys=frozenset(keys[target, str(HostKey.State.REVOKED)]),
             credential=credentials.get(credential or 0),
         )
-        for target, enabled, credential in rows
+        for target, enabled, resting, credential in rows
     }
 
 

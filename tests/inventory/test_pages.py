@@ -162,6 +162,27 @@ def test_a_command_on_a_query_becomes_a_run_like_any_other(operator: Client) -> 
     assert (step["run"]["bash"], step["become"]) == ("apt-get update\n", True)
 
 
+def test_the_plan_shows_who_is_left_out_and_why(operator: Client) -> None:
+    target("web1")
+    target("web2", maintenance=True, maintenance_reason="new disks")
+    operator.post("/command/", {"targets": "web*", "command": "true", "effect": "change", "hold": "1"})
+    page = operator.get(f"/runs/{JobRun.objects.get().pk}/plan/").content.decode()
+    assert "1 left out" in page and "in maintenance: new disks" in page
+
+
+def test_administration_refuses_a_group_that_would_depend_on_itself(admin: Client) -> None:
+    outer = group("outer")
+    inner = group("inner", "outer")
+    sent = {"name": "outer", "description": "", "query": "", "variables": "{}", "parents": [inner.pk]}
+    answer = admin.post(f"/admin/automation/group/{outer.pk}/change/", sent)
+    assert "circle" in answer.content.decode()
+    assert not outer.parents.exists()
+    wrong = admin.post(
+        f"/admin/automation/group/{outer.pk}/change/", {**sent, "parents": [], "query": "grup:x"}
+    )
+    assert "column 1" in wrong.content.decode()
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
