@@ -1,108 +1,266 @@
-"""Import: the rows of an inventory file become targets, groups, credentials and host keys; all or nothing."""
+"""Import: the rows of an inventory file become targets, groups, credentials and host keys."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from automation.inventory_file import InventoryError, Login, Row
+from automation.belonging import CircleError, GroupTree
+from automation.definitions.errors import did_you_mean
+from automation.inventory_files.mistakes import InventoryError, Mistake, Place
+from automation.inventory_files.rows import GroupRow, Inventory, Login, TargetRow
 from automation.models import Group, HostKey, Target
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets
 from credentials.sealed import DecryptionError
 
+SHOWN_VALUE = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """`trust_host_keys`: somebody vouches for the keys in the file. `skip_wrong`: import the rows that are
+    right although others are wrong. `may_use_credentials`: rows may make logins and tie them to addresses.
+    """
+
+    trust_host_keys: bool = False
+    dry_run: bool = False
+    skip_wrong: bool = False
+    may_use_credentials: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became, or would become, of one row; `changes` are in words and hold no secrets."""
+
+    kind: str
+    name: str
+    done: str
+    changes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "name": self.name, "done": self.done, "changes": list(self.changes)}
+
 
 @dataclass(slots=True)
 class Report:
-    """What an import did, or would do."""
+    """What an import did, or would do. `mistakes` are of rows that were skipped."""
 
     done: Counter[str] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
+    rows: list[Outcome] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        """Counts in words."""
+        return ", ".join(f"{count} {name}" for name, count in sorted(self.done.items())) or "no rows"
 
 
-def import_rows(rows: list[Row], *, trust_host_keys: bool = False, dry_run: bool = False) -> Report:
-    """Make each row's target, or change it to what the row says; what a row leaves out stays as it is.
+def import_rows(inventory: Inventory, options: ImportOptions) -> Report:
+    """Make each row's target or group, or change it to what the row says; what a row leaves out stays.
 
-    Groups are added and never taken away. One credential serves all rows with the same user and secret. Host
-    keys are `pending`, or with `trust_host_keys` trusted, which revokes an older key of the same type; a key
-    that was revoked stays so. Raises InventoryError, and then nothing has changed.
+    Groups and parents are added and never taken away. One credential serves all rows with the same user and
+    secret. Host keys are `pending`, or with `trust_host_keys` trusted, which revokes an older key of the same
+    type; a key that was revoked stays so. Raises InventoryError, and then nothing has changed: for any
+    mistake, or with `skip_wrong` for one that is not of a single row.
     """
+    if inventory.mistakes and not options.skip_wrong:
+        # The rows that can be read are tried, so that all mistakes are told at once.
+        options = ImportOptions(
+            trust_host_keys=options.trust_host_keys,
+            dry_run=True,
+            may_use_credentials=options.may_use_credentials,
+        )
     with transaction.atomic():
-        importer = _Importer(trust_host_keys=trust_host_keys)
-        for row in rows:
-            importer.take(row)
-        if importer.errors:
-            raise InventoryError(importer.errors)
-        if dry_run:
+        importer = _Importer(options, notices=inventory.notices, mistakes=inventory.mistakes)
+        importer.take_all(inventory)
+        report = importer.report
+        if report.mistakes and not options.skip_wrong:
+            raise InventoryError(report.mistakes)
+        if options.dry_run:
             transaction.set_rollback(True)
-    return importer.report
+    return report
 
 
 class _Importer:
-    def __init__(self, *, trust_host_keys: bool) -> None:
-        self.report = Report()
-        self.errors: list[str] = []
-        self._trust = trust_host_keys
+    def __init__(self, options: ImportOptions, *, notices: list[str], mistakes: list[Mistake]) -> None:
+        self.report = Report(notices=list(notices), mistakes=list(mistakes))
+        self._options = options
         self._targets = {
             t.name.lower(): t for t in Target.objects.with_plan_parts().select_for_update(of=("self",))
         }
-        self._groups = {group.name.lower(): group for group in Group.objects.all()}
+        self._read_known()
+
+    def _read_known(self) -> None:
+        groups = Group.objects.prefetch_related("parents").select_for_update(of=("self",))
+        self._groups = {group.name.lower(): group for group in groups}
+        self._credentials = {row.name: row for row in Credential.objects.all()}
         self._logins: dict[tuple[str, str], list[tuple[Credential, CredentialSecrets]]] = {}
 
-    def take(self, row: Row) -> None:
+    def take_all(self, inventory: Inventory) -> None:
+        for group in inventory.groups:
+            self._try(group.place, partial(self._take_group, group))
+        # Parents may stand after their children.
+        for group in inventory.groups:
+            self._try(group.place, partial(self._nest, group))
+        for target in inventory.targets:
+            self._try(target.place, partial(self._take_target, target))
+        # A bastion may stand further down in the file.
+        for target in inventory.targets:
+            self._try(target.place, partial(self._put_behind_bastion, target))
         try:
-            self._take(row)
-        except CredentialError as error:
-            self.errors.append(f"{row.label}: {error.field}: {' '.join(error.messages)}")
-        except ValidationError as error:
-            self.errors += [f"{row.label}: {text}" for text in _texts(error)]
+            GroupTree.load()
+        except CircleError as error:
+            raise InventoryError([*self.report.mistakes, Mistake(str(error), field="parents")]) from None
 
-    def _take(self, row: Row) -> None:
+    def _try(self, place: Place, take: Callable[[], None]) -> None:
+        try:
+            # Of a row that is wrong nothing stays, also when others do.
+            with transaction.atomic():
+                take()
+        except _Refused as error:
+            self.report.mistakes.append(
+                place.mistake(str(error), about=error.field, next_step=error.next_step)
+            )
+        except CredentialError as error:
+            self.report.mistakes.append(place.mistake(" ".join(error.messages), about=error.field))
+        except ValidationError as error:
+            self.report.mistakes += [place.mistake(text, about=about) for about, text in _texts(error)]
+        else:
+            return
+        self._read_known()
+
+    # Groups
+
+    def _take_group(self, row: GroupRow) -> None:
+        group = self._groups.get(row.name.lower())
+        if group is None:
+            self._group(row.name, row.fields)
+            return
+        changes = _changes(group, row.fields)
+        if changes:
+            _change(group, row.fields)
+        self._done("group", group.name, "changed" if changes else "unchanged", changes)
+
+    def _group(self, name: str, fields: dict[str, Any]) -> Group:
+        """The group of this name, made with `fields` where there is none."""
+        if name.lower() not in self._groups:
+            group = Group(name=name, **fields)
+            group.full_clean()
+            group.save()
+            self._groups[name.lower()] = group
+            self._done("group", name, "made", ())
+        return self._groups[name.lower()]
+
+    def _nest(self, row: GroupRow) -> None:
+        group = self._groups.get(row.name.lower())
+        if group is None or not row.parents:
+            return
+        known = {parent.pk for parent in group.parents.all()}
+        missing = [
+            parent for parent in (self._group(name, {}) for name in row.parents) if parent.pk not in known
+        ]
+        group.parents.add(*missing)
+        if missing:
+            self.report.done["groups put into others"] += 1
+
+    def _put_behind_bastion(self, row: TargetRow) -> None:
+        target = self._targets.get(row.name.lower())
+        if not row.bastion or target is None or target.pk is None:
+            return
+        bastion = self._targets.get(row.bastion.lower())
+        if bastion is None:
+            near = did_you_mean(row.bastion, self._targets)
+            raise ValidationError({"bastion": f"There is no target {row.bastion[:100]!r}{near}"})
+        if target.bastion_id != bastion.pk:
+            if target.credential_id is not None:
+                self._may_use_credentials("another way to a target with a login")
+            before, target.bastion = target.bastion, bastion
+            try:
+                target.clean()
+            except ValidationError:
+                target.bastion = before
+                raise
+            target.save(update_fields=["bastion"])
+            self.report.done["bastions set"] += 1
+
+    # Targets
+
+    def _take_target(self, row: TargetRow) -> None:
         target = self._targets.get(row.name.lower()) or Target(name=row.name)
         is_new = target.pk is None
-        changes = {
-            key: value for key, value in self._wanted(row, target).items() if getattr(target, key) != value
-        }
-        for key, value in changes.items():
-            setattr(target, key, value)
-        target.full_clean()
-        if is_new or changes:
-            target.save(update_fields=None if is_new else list(changes))
+        wanted = self._wanted(row, target)
+        self._check_rights(row, target, wanted)
+        changes = _changes(target, wanted)
+        before = {key: getattr(target, key) for key in wanted}
+        try:
+            _change(target, wanted, force=is_new)
+        except ValidationError:
+            for key, value in before.items():
+                setattr(target, key, value)
+            raise
         joined = self._join(target, row.groups, is_new=is_new)
         for key_type, key in row.host_keys:
             self._host_key(target, key_type, key)
-        outcome = "made" if is_new else "changed" if changes or joined else "unchanged"
-        self.report.done[f"targets {outcome}"] += 1
+        self._targets[row.name.lower()] = target
+        done = "made" if is_new else "changed" if changes or joined else "unchanged"
+        self._done("target", target.name, done, () if is_new else (*changes, *(f"into {n}" for n in joined)))
 
-    def _wanted(self, row: Row, target: Target) -> dict[str, Any]:
+    def _wanted(self, row: TargetRow, target: Target) -> dict[str, Any]:
         wanted = dict(row.fields)
         if "tags" in wanted:
             wanted["tags"] = sorted(set(wanted["tags"]))
         if target.pk is None and wanted.get("platform") == Target.Platform.WINDOWS:
             wanted = {"transport": Target.Transport.WINRM, "port": 5986} | wanted
-        if row.login is not None:
+        if row.credential:
+            wanted["credential"] = self._named_credential(row.credential)
+        elif row.login is not None:
+            self._may_use_credentials("a login")
             wanted["credential"] = self._credential(row.login)
         return wanted
 
-    def _join(self, target: Target, names: tuple[str, ...], *, is_new: bool) -> bool:
-        """Put the target into these groups, made where they do not exist; whether it was missing in one."""
-        member_of = set() if is_new else {group.pk for group in target.groups.all()}
-        missing = [group for group in map(self._group, names) if group.pk not in member_of]
-        target.groups.add(*missing)
-        return bool(missing)
+    def _check_rights(self, row: TargetRow, target: Target, wanted: dict[str, Any]) -> None:
+        # Whoever ties a login to an address, from either end, decides which machine gets to see it.
+        moves = target.pk is not None and any(
+            key in wanted and wanted[key] != getattr(target, key) for key in ("address", "port")
+        )
+        if "credential" in wanted and wanted["credential"] != target.credential:
+            self._may_use_credentials("a credential")
+        if moves and target.credential is not None:
+            self._may_use_credentials("another address of a target that has a credential")
 
-    def _group(self, name: str) -> Group:
-        if name.lower() not in self._groups:
-            group = Group(name=name)
-            group.full_clean()
-            group.save()
-            self._groups[name.lower()] = group
-            self.report.done["groups made"] += 1
-        return self._groups[name.lower()]
+    def _may_use_credentials(self, what: str) -> None:
+        if not self._options.may_use_credentials:
+            raise _Refused(
+                "credential",
+                f"{what} needs the permission credentials:write",
+                next_step="Leave it out, or let somebody import it who has this permission.",
+            )
+
+    def _join(self, target: Target, names: tuple[str, ...], *, is_new: bool) -> list[str]:
+        """Put the target into these groups, made where they do not exist; those it was missing in."""
+        member_of = set() if is_new else {group.pk for group in target.groups.all()}
+        missing = [group for name in names if (group := self._group(name, {})).pk not in member_of]
+        target.groups.add(*missing)
+        return [group.name for group in missing]
+
+    # Logins and host keys
+
+    def _named_credential(self, name: str) -> Credential:
+        if name not in self._credentials:
+            raise _Refused(
+                "credential",
+                f"there is no credential {name[:100]!r}",
+                next_step="Make it in the portal first, or leave the field out.",
+            )
+        return self._credentials[name]
 
     def _credential(self, login: Login) -> Credential:
         known = self._known_logins(login)
@@ -113,6 +271,7 @@ class _Importer:
         credential = Credential(name=_free_name(login), kind=login.kind, username=login.user)
         credential.replace_secrets(secrets)
         known.append((credential, secrets))
+        self._credentials[credential.name] = credential
         self.report.done["credentials made"] += 1
         return credential
 
@@ -129,11 +288,50 @@ class _Importer:
         row = HostKey.objects.saw(target, key_type, key, state)
         if row.state == HostKey.State.REVOKED:
             self.report.notices.append(f"{target.name}: the key {row.fingerprint} was revoked and stays so")
-        elif self._trust and row.state != HostKey.State.TRUSTED:
+        elif self._options.trust_host_keys and row.state != HostKey.State.TRUSTED:
             row.trust(by=None)
             self.report.done["host keys trusted"] += 1
         elif row.state != HostKey.State.TRUSTED:
             self.report.notices.append(f"{target.name}: the key {row.fingerprint} is {row.state}")
+
+    def _done(self, kind: str, name: str, done: str, changes: tuple[str, ...]) -> None:
+        self.report.done[f"{kind}s {done}"] += 1
+        self.report.rows.append(Outcome(kind, name, done, changes))
+
+
+class _Refused(Exception):
+    """A row asks for what may not be done."""
+
+    def __init__(self, about: str, message: str, *, next_step: str) -> None:
+        super().__init__(message)
+        self.field = about
+        self.next_step = next_step
+
+
+def _changes(row: Target | Group, wanted: dict[str, Any]) -> tuple[str, ...]:
+    """In words, what of the row would become something else."""
+    return tuple(
+        f"{key.replace('_', ' ')}: {_shown(getattr(row, key))} → {_shown(value)}"
+        for key, value in wanted.items()
+        if getattr(row, key) != value
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    text = str(value) if value not in (None, "", {}) else "none"
+    return text if len(text) <= SHOWN_VALUE else f"{text[:SHOWN_VALUE]}…"
+
+
+def _change(row: Target | Group, wanted: dict[str, Any], *, force: bool = False) -> None:
+    """Give the row its new values, check it as a whole and store it. Raises ValidationError."""
+    changed = [key for key, value in wanted.items() if getattr(row, key) != value]
+    for key in changed:
+        setattr(row, key, wanted[key])
+    row.full_clean()
+    if force or changed:
+        row.save(update_fields=None if force else changed)
 
 
 def _readable(credential: Credential) -> CredentialSecrets | None:
@@ -151,7 +349,8 @@ def _free_name(login: Login) -> str:
     )
 
 
-def _texts(error: ValidationError) -> list[str]:
+def _texts(error: ValidationError) -> list[tuple[str, str]]:
     if not hasattr(error, "error_dict"):
-        return list(error.messages)
-    return [f"{key}: {' '.join(texts)}" for key, texts in error.message_dict.items()]
+        return [("", text) for text in error.messages]
+    found = error.message_dict.items()
+    return [("" if key == "__all__" else key, " ".join(texts)) for key, texts in found]

@@ -10,17 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from django.db.models import Count, Q
-
+from automation.belonging import Candidate
+from automation.choose import Choice, LeftOut, choose, reasons
 from automation.definitions.parameters import check_parameters
 from automation.definitions.query import Query
-from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
+from automation.definitions.rollout import RolloutPlan, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
 from automation.models import Group, Target, TargetLock
 from automation.policy.rules import Tier
+from automation.ways import Ways, places, provable
+
+# The plan itself names all that are left out.
+LEFT_OUT_SHOWN = 50
 
 
 def canonical(value: Any) -> str:
@@ -45,8 +50,11 @@ class FrozenTarget:
     """One target's leaf."""
 
     target: Target
+    groups: tuple[str, ...]
     leaf: str
     leaf_hash: str
+    unproven: tuple[str, ...] = ()
+    """Machines on the way, and the target, that nothing proves to be the ones we mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,8 @@ class Plan:
     header_hash: str
     plan_hash: str
     targets: tuple[FrozenTarget, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    group_sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tier(self) -> Tier:
@@ -70,54 +80,6 @@ class Plan:
         return frozenset(t.target.environment.lower() for t in self.targets if t.target.environment)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A target as a query sees it."""
-
-    name: str
-    groups: tuple[str, ...]
-    tags: tuple[str, ...]
-    environment: str
-    platform: str
-    zone: str
-    variables: dict[str, Any]
-    facts: dict[str, Any]
-
-    @classmethod
-    def of(cls, target: Target) -> Candidate:
-        return cls(
-            name=target.name,
-            groups=tuple(group.name for group in target.groups.all()),
-            tags=tuple(target.tags),
-            environment=target.environment,
-            platform=target.platform,
-            zone=target.zone,
-            variables=target.all_variables(),
-            facts={},
-        )
-
-    @classmethod
-    def of_leaf(cls, leaf: dict[str, Any]) -> Candidate:
-        """What the query was asked about when the plan was frozen."""
-        return cls(
-            name=leaf["name"],
-            groups=tuple(leaf["groups"]),
-            tags=tuple(leaf["tags"]),
-            environment=leaf["environment"],
-            platform=leaf["platform"],
-            zone=leaf["zone"],
-            variables=leaf["variables"],
-            facts={},
-        )
-
-
-def matching(query: Query, targets: list[Target]) -> list[Target]:
-    """Those of `targets` that the query names, in the order in which a rollout takes them."""
-    chosen = [target for target in targets if query.matches(Candidate.of(target))]
-    by_name = {target.name: target for target in chosen}
-    return [by_name[name] for name in in_order(by_name)]
-
-
 def freeze(
     workflow: Workflow,
     query: Query,
@@ -126,13 +88,18 @@ def freeze(
     rollout: dict[str, Any] | None,
     visible: list[Target],
     dry_run: bool = False,
+    include_maintenance: bool = False,
     policy_version: str = "",
 ) -> Plan:
-    """The plan of `workflow` on those of `visible` that `query` names.
+    """The plan of `workflow` on those of `visible` that `query` names and that may be worked on now.
 
-    Raises PlanError when nothing matches, a target has no body for its platform, or a parameter is wrong.
+    Targets that are disabled are left out, and those in maintenance unless `include_maintenance`; the plan
+    says which, and why. Raises PlanError when nothing matches, a target has no body for its platform, or a
+    parameter is wrong.
     """
-    chosen = _chosen(workflow, query, visible)
+    choice = choose(query, visible, include_maintenance=include_maintenance)
+    chosen = choice.chosen
+    _check(workflow, query, choice)
     values = check_parameters(workflow, parameters)
     arithmetic = plan_rollout(
         len(chosen),
@@ -153,10 +120,15 @@ def freeze(
             "rollout": asdict(arithmetic),
             "query": query.to_text(),
             "dry_run": dry_run,
+            "include_maintenance": include_maintenance,
+            "left_out": [each.as_dict() for each in choice.left_out],
             "policy": policy_version,
         }
     )
-    leaves = tuple(freeze_target(target) for target in chosen)
+    ways = Ways.of([candidate.target for candidate in chosen])
+    leaves = tuple(
+        freeze_target(candidate, query, ways, takes_maintenance=include_maintenance) for candidate in chosen
+    )
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
@@ -166,6 +138,8 @@ def freeze(
         header_hash=header_hash,
         plan_hash=hash_plan(header_hash, [leaf.leaf_hash for leaf in leaves]),
         targets=leaves,
+        left_out=choice.left_out,
+        group_sizes=choice.group_sizes,
     )
 
 
@@ -173,32 +147,51 @@ def hash_plan(header_hash: str, leaf_hashes: list[str]) -> str:
     return sha256("\n".join([header_hash, *leaf_hashes]))
 
 
-def freeze_target(target: Target) -> FrozenTarget:
-    """What a worker needs to reach this target, and must find unchanged when it does."""
-    credential = target.credential
+def freeze_target(
+    candidate: Candidate, query: Query, ways: Ways, *, takes_maintenance: bool = False
+) -> FrozenTarget:
+    """What a worker needs to reach this target and must find unchanged when it does.
+
+    `why` tells people how the target came into the plan. Raises PlanError where the way leads in a circle.
+    """
+    target = candidate.target
+    try:
+        place = ways.place(target) | {"via": ways.via(target)}
+    except ValueError as error:
+        raise PlanError(
+            "target.way",
+            f"{error} Give one of them another bastion.",
+            [{"path": "targets", "message": str(error)}],
+        ) from None
     leaf = canonical(
-        {
-            "target": target.pk,
-            "name": target.name,
-            "address": target.address,
-            "port": target.port,
+        place
+        | {
             "platform": target.platform,
             "transport": target.transport,
             "environment": target.environment,
             "zone": target.zone,
-            "groups": sorted(group.name for group in target.groups.all()),
+            "groups": list(candidate.groups),
+            "why": reasons(query, candidate),
+            "takes_maintenance": takes_maintenance,
             "tags": sorted(target.tags),
-            "host_keys": target.trusted_keys(),
-            "credential": credential.pk if credential else None,
-            "login": credential.username if credential else None,
-            "variables": target.all_variables(),
+            "variables": candidate.variables,
         }
     )
-    return FrozenTarget(target=target, leaf=leaf, leaf_hash=sha256(leaf))
+    return FrozenTarget(
+        target=target,
+        groups=candidate.groups,
+        leaf=leaf,
+        leaf_hash=sha256(leaf),
+        unproven=tuple(each["name"] for each in places(place) if not provable(each)),
+    )
 
 
-def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Target]:
-    chosen = matching(query, visible)
+def _check(workflow: Workflow, query: Query, choice: Choice) -> None:
+    chosen = choice.targets
+    if not chosen and choice.left_out:
+        raise PlanError(
+            "targets.left_out", _all_left_out(choice), [each.as_dict() for each in choice.left_out]
+        )
     if not chosen:
         known = ", ".join(sorted(Group.objects.values_list("name", flat=True))[:20]) or "none"
         raise PlanError(
@@ -223,26 +216,44 @@ def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Tar
                 for m in lacking
             ],
         )
-    return chosen
+
+
+def _all_left_out(choice: Choice) -> str:
+    shown = ", ".join(f"{each.name} ({each.why})" for each in choice.left_out[:5])
+    more = f" and {len(choice.left_out) - 5} more" if len(choice.left_out) > 5 else ""
+    waits = any(each.code == "target.maintenance" for each in choice.left_out)
+    hint = " To work on targets in maintenance, say so with include_maintenance." if waits else ""
+    return f"Every target that matches is left out: {shown}{more}.{hint}"
+
+
+def _without_key(plan: Plan) -> list[str]:
+    """Targets that end blocked because they, or a bastion on the way, cannot prove who they are."""
+    return [
+        frozen.target.name
+        if frozen.unproven[0] == frozen.target.name
+        else f"{frozen.target.name} (behind {frozen.unproven[0]})"
+        for frozen in plan.targets
+        if frozen.unproven
+    ]
 
 
 def blast_radius(plan: Plan) -> dict[str, Any]:
     """What people should see before they approve: where the plan reaches, and its worst case."""
     targets = [frozen.target for frozen in plan.targets]
-    usable = Count("targets", filter=Q(targets__enabled=True))
-    sizes = dict(Group.objects.annotate(n=usable).values_list("name", "n"))
     locked = set(TargetLock.objects.values_list("run_target__target", flat=True))
-    in_group = Counter(group.name for target in targets for group in target.groups.all())
+    in_group = Counter(name for frozen in plan.targets for name in frozen.groups)
     return {
         "targets": len(targets),
         "by_environment": dict(Counter(target.environment or "none" for target in targets)),
         "by_platform": dict(Counter(target.platform for target in targets)),
         "by_group": {
-            name: {"targets": count, "share": round(count / max(sizes[name], 1), 3)}
+            name: {"targets": count, "share": round(count / max(plan.group_sizes.get(name, 0), 1), 3)}
             for name, count in sorted(in_group.items())
         },
-        "without_trusted_key": [t.name for t in targets if not t.trusted_keys()],
+        "without_trusted_key": _without_key(plan),
         "without_credential": [t.name for t in targets if t.credential is None],
         "locked": sorted(target.name for target in targets if target.pk in locked),
+        "left_out": [each.as_dict() for each in plan.left_out[:LEFT_OUT_SHOWN]],
+        "left_out_count": len(plan.left_out),
         "worst_case": plan.rollout.worst_case,
     }

@@ -40,6 +40,7 @@ class Submission:
     parameters: dict[str, Any] = field(default_factory=dict)
     rollout: dict[str, Any] | None = None
     dry_run: bool = False
+    include_maintenance: bool = False
     hold: bool = False
     reason: str = ""
     source: dict[str, Any] = field(default_factory=dict)
@@ -85,8 +86,9 @@ def prepare(wanted: Submission) -> Prepared:
         wanted.query,
         parameters=wanted.parameters,
         rollout=wanted.rollout,
-        visible=list(Target.objects.visible_to(wanted.submitter).usable().with_plan_parts()),
+        visible=list(Target.objects.visible_to(wanted.submitter).with_plan_parts()),
         dry_run=wanted.dry_run,
+        include_maintenance=wanted.include_maintenance,
         policy_version=policy.version,
     )
     decision = policy.decide(facts_of(plan, wanted))
@@ -183,4 +185,6 @@ def _write_rows(run: JobRun, plan: Plan) -> None:
 def _opening(run: JobRun, decision: Decision) -> str:
     people = f"{decision.approvals} approval" + ("s" if decision.approvals != 1 else "")
     rules = f" ({'; '.join(decision.rules)})" if decision.rules else ""
-    return f"Planned for {run.total} target{'s' if run.total != 1 else ''}, {people} needed{rules}."
+    without = run.blast_radius["left_out_count"]
+    out = f", {without} left out" if without else ""
+    return f"Planned for {run.total} target{'s' if run.total != 1 else ''}{out}, {people} needed{rules}."

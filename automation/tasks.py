@@ -4,8 +4,8 @@ import os
 
 from automation.workers import advance as advancing
 from automation.workers import reconcile as reconciling
+from automation.workers import rounds, sweeper, target_test
 from automation.workers import shard as shards
-from automation.workers import sweeper, target_test
 
 
 def advance(number: int) -> None:
@@ -35,5 +35,11 @@ def sweep(number: int) -> None:
 
 
 def test_target(number: int) -> None:
-    """Carry out test `number` of a target, if nobody else does."""
+    """Carry out look `number` at a target, if nobody else does."""
     target_test.carry_out(number)
+
+
+def look_round(number: int) -> None:
+    """One round of looks at targets: what was asked of many, and what is due."""
+    del number
+    rounds.look_round()

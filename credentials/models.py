@@ -7,10 +7,12 @@ from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from credentials.certificates import Certificate, CertificateError, read_certificate
 from credentials.fields import StrictEncryptedTextField
 from credentials.rules import CredentialSecrets, check_secrets
 from credentials.sealed import DecryptionError
@@ -59,6 +61,9 @@ class Credential(models.Model):
     version = models.PositiveIntegerField(default=0, editable=False)
     key_type = models.CharField(max_length=64, null=True, editable=False)
     key_fingerprint = models.CharField(max_length=64, null=True, editable=False)
+    certificate = models.TextField(
+        blank=True, help_text="OpenSSH user certificate for the private key: the file that ends in -cert.pub."
+    )
     enabled = models.BooleanField(default=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -77,6 +82,27 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if not self.certificate:
+            return
+        if self.kind != self.Kind.PRIVATE_KEY:
+            raise ValidationError({"certificate": "Only a private key has a certificate."})
+        try:
+            found = read_certificate(self.certificate)
+        except CertificateError as error:
+            raise ValidationError({"certificate": f"{error}."}) from None
+        if found.kind != "user":
+            raise ValidationError({"certificate": "This is a certificate for hosts. Give one for users."})
+        self.certificate = " ".join(self.certificate.split()[:2])
+
+    @property
+    def certificate_facts(self) -> Certificate | None:
+        """What the stored certificate says of itself; None when there is none that can be read."""
+        try:
+            return read_certificate(self.certificate) if self.certificate else None
+        except CertificateError:
+            return None
 
     def used(self) -> None:
         """Note that somebody logs in with it, at most once a minute: many targets share one row."""

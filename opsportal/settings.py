@@ -39,6 +39,10 @@ OPSPORTAL_POLICY = env.path("OPSPORTAL_POLICY", BASE_DIR / "automation/policy/de
 # --- Kerberos logins on Windows targets ------------------------------------------------------------------
 point_kerberos(env, DATA_DIR, os.environ)
 
+# How often every target is tested, and asked what it is; 0 for never.
+OPSPORTAL_TEST_MINUTES = env.integer("OPSPORTAL_TEST_MINUTES", 60, at_most=365 * 24 * 60)
+OPSPORTAL_FACTS_MINUTES = env.integer("OPSPORTAL_FACTS_MINUTES", 24 * 60, at_most=365 * 24 * 60)
+
 # --- Parts -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # its templates before Django's own
@@ -198,6 +202,7 @@ UNFOLD: dict[str, Any] = {
                 ("Targets", "dns", "automation_target"),
                 ("Groups", "workspaces", "automation_group"),
                 ("Host keys", "fingerprint", "automation_hostkey"),
+                ("Certificate authorities", "verified", "automation_hostcertificateauthority"),
                 ("Credentials", "key", "credentials_credential"),
             ),
             admin_section(

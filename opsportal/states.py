@@ -54,6 +54,7 @@ LOOKS: dict[str, Look] = {
     "trusted": Look("Trusted", "shield-check", "good"),
     "changed": Look("Changed", "alert-octagon", "bad"),
     "revoked": Look("Revoked", "shield-off", "quiet"),
+    "overdue": Look("Test overdue", "clock-x", "wait"),
     "reachable": Look("Reachable", "plug-connected", "good"),
     "ok": Look("OK", "check", "good"),
     "healthy": Look("Healthy", "check", "good"),
@@ -61,6 +62,7 @@ LOOKS: dict[str, Look] = {
     "untested": Look("Not tested", "question-mark", "quiet"),
     "enabled": Look("Enabled", "check", "good"),
     "disabled": Look("Disabled", "ban", "quiet"),
+    "maintenance": Look("In maintenance", "settings", "wait"),
     # effects and tiers
     "read": Look("Reads only", "eye", "good"),
     "change": Look("Changes", "pencil", "wait"),

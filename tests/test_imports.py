@@ -27,10 +27,11 @@ RULES = {
     "automation.workers": ("automation.api", "automation.consumers"),
     "automation.policy": ("automation.workers", "automation.api"),
     "credentials.secret": ("django",),
+    "credentials.certificates": ("django",),
 }
 # What a rule above would forbid and is meant.
 ALLOWED = {
-    "automation.libraries": ("automation.libraries", "credentials.secret"),
+    "automation.libraries": ("automation.libraries", "credentials.secret", "credentials.certificates"),
     "automation.definitions": ("automation.definitions", "credentials.secret"),
 }
 # Where Django itself asks for it: an app is loaded before its models may be.

@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from automation.addresses import check_username
-from automation.admin.base import SHOWN, PortalModelAdmin, display, links
+from automation.admin.base import NOTHING, SHOWN, PortalModelAdmin, display, links
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets, check_secrets
 from credentials.sealed import DecryptionError
@@ -57,7 +57,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
 
     class Meta:
         model = Credential
-        fields = ("name", "kind", "username", "enabled")
+        fields = ("name", "kind", "username", "certificate", "enabled")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -116,6 +116,7 @@ class CredentialAdmin(PortalModelAdmin):
     list_filter = ("kind", "enabled")
     search_fields = ("name", "username")
     readonly_fields = (
+        "certificate_state",
         "used_by",
         "last_used_at",
         "version",
@@ -131,6 +132,13 @@ class CredentialAdmin(PortalModelAdmin):
             {
                 "description": "Write-only: what is stored is never shown again.",
                 "fields": tuple((name, f"remove_{name}") for name in SECRETS),
+            },
+        ),
+        (
+            "User certificate",
+            {
+                "description": "Public: signed for the private key above by an authority that targets trust.",
+                "fields": ("certificate", "certificate_state"),
             },
         ),
         (
@@ -153,6 +161,16 @@ class CredentialAdmin(PortalModelAdmin):
     @display(description="targets", ordering="size")
     def target_count(self, credential: Any) -> int:
         return int(credential.size)
+
+    @display(description="what it says")
+    def certificate_state(self, credential: Credential) -> str:
+        found = credential.certificate_facts
+        if found is None:
+            return NOTHING
+        end = "for ever" if found.ends_at is None else f"until {found.ends_at:%Y-%m-%d %H:%M UTC}"
+        state = "expired" if found.expired() else "not valid yet" if found.not_yet_valid() else "valid"
+        names = ", ".join(found.principals) or "any login"
+        return f"{state}, {end}, for {names}, signed by {found.authority_fingerprint}"
 
     @display(description="used by")
     def used_by(self, credential: Credential) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
@@ -21,8 +21,10 @@ from automation.admin.base import (
     moment,
     unbroken,
 )
-from automation.definitions.errors import ParameterError
+from automation.belonging import CircleError, GroupNode, GroupTree
+from automation.definitions.errors import ParameterError, QueryError
 from automation.definitions.parameters import check_variables
+from automation.definitions.query import parse
 from automation.models import Group, HostKey, Target
 
 KEY_COLOURS = {"trusted": "success", "pending": "info", "changed": "danger", "revoked": "warning"}
@@ -85,7 +87,16 @@ class TargetAdmin(PortalModelAdmin):
     fieldsets = (
         (
             None,
-            {"fields": (("name", "enabled"), ("address", "port"), ("platform", "transport"), "credential")},
+            {
+                "fields": (
+                    ("name", "enabled"),
+                    ("maintenance", "maintenance_until"),
+                    "maintenance_reason",
+                    ("address", "port"),
+                    ("platform", "transport"),
+                    ("credential", "bastion"),
+                )
+            },
         ),
         ("Where it belongs", {"fields": ("groups", "tags", ("environment", "zone"), "variables")}),
         ("Identity", {"fields": ("known_keys",)}),
@@ -110,6 +121,11 @@ class TargetAdmin(PortalModelAdmin):
         """A target that a run works on cannot be deleted; its host keys go with it."""
         to_delete, counts, _, protected = super().get_deleted_objects(objs, request)
         protected += [
+            f"Other targets are reached through {target.name}: give them another bastion first"
+            for target in objs
+            if target.behind.exists()
+        ]
+        protected += [
             f"{target.name} is part of a run that is not over, or locked by one"
             for target in objs
             if target.is_in_use()
@@ -117,9 +133,32 @@ class TargetAdmin(PortalModelAdmin):
         return to_delete, counts, set(), protected
 
 
+class GroupForm(VariablesForm):
+    """A group; refused where it would come to depend on itself."""
+
+    def clean(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.errors:
+            return found
+        try:
+            node = GroupNode(
+                pk=self.instance.pk or 0,
+                name=found["name"],
+                parents=frozenset(parent.pk for parent in found["parents"]),
+                query=parse(found["query"]) if found["query"] else None,
+                variables=found["variables"],
+            )
+            GroupTree.load().with_group(node)
+        except QueryError:
+            pass  # the model's own rule tells of it, at its field
+        except CircleError as error:
+            self.add_error("parents", str(error))
+        return found
+
+
 @admin.register(Group)
 class GroupAdmin(PortalModelAdmin):
-    form = VariablesForm
+    form = GroupForm
     list_display = ("name", "description", "size")
     search_fields = ("name",)
     readonly_fields = ("members",)
@@ -172,8 +211,12 @@ class HostKeyAdmin(ReadOnlyModelAdmin):
 
     @admin.action(description="Trust: I compared the fingerprints", permissions=["decide"])
     def trust(self, request: HttpRequest, keys: QuerySet[HostKey]) -> None:
+        try:
+            HostKey.objects.trust_all(keys, by=request.user)
+        except ValueError as error:
+            self.message_user(request, f"Nothing was trusted. {error}", level=messages.ERROR)
+            return
         for key in keys:
-            key.trust(by=request.user)
             self.log_change(request, key, f"Trusted {key.fingerprint} of {key.target.name}.")
         self.message_user(request, f"Trusted: {len(keys)}.")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from rest_framework import serializers
 
 from automation.addresses import check_username
 from automation.api.inventory import Inventory
 from automation.api.problems import Problem
-from automation.api.strict import SecretText, StrictModel
+from automation.api.strict import SecretText, StrictModel, Text
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets
 from credentials.sealed import DecryptionError
@@ -31,6 +33,8 @@ class CredentialSerializer(StrictModel):
     private_key = SecretText()
     passphrase = SecretText()
     become_password = SecretText()
+    certificate = Text(required=False, allow_blank=True, max_length=64 * 1024)
+    certificate_facts = serializers.SerializerMethodField()
 
     class Meta:
         model = Credential
@@ -43,6 +47,8 @@ class CredentialSerializer(StrictModel):
             "version",
             "key_type",
             "key_fingerprint",
+            "certificate",
+            "certificate_facts",
             "created_at",
             "updated_at",
             *SECRETS,
@@ -57,9 +63,30 @@ class CredentialSerializer(StrictModel):
             return super().to_representation(instance) | {f"has_{name}": None for name in SECRETS}
         return super().to_representation(instance) | {f"has_{name}": name in there for name in SECRETS}
 
+    def get_certificate_facts(self, credential: Credential) -> dict[str, Any] | None:
+        """What the user certificate says of itself; null when there is none."""
+        found = credential.certificate_facts
+        if found is None:
+            return None
+        return {
+            "key_id": found.key_id,
+            "serial": found.serial,
+            "principals": list(found.principals),
+            "authority": found.authority_fingerprint,
+            "ends_at": found.ends_at,
+            "expired": found.expired(),
+        }
+
     def validate_username(self, value: str) -> str:
         check_username(value)
         return value
+
+    def checked(self, credential: Credential) -> None:
+        """The row's own rules, before there is a row: its secrets are stored together with it."""
+        try:
+            credential.clean()
+        except ValidationError as error:
+            raise serializers.ValidationError(error.message_dict) from None
 
     def create(self, validated_data: dict[str, Any]) -> Credential:
         return self._stored(Credential(), validated_data)
@@ -75,6 +102,7 @@ class CredentialSerializer(StrictModel):
                 if credential.pk is None:
                     for name, value in values.items():
                         setattr(credential, name, value)
+                    self.checked(credential)
                 elif values:
                     self.saved(credential, values, touched=("updated_at",))
                 if fresh:

@@ -6,6 +6,7 @@ from django.db import IntegrityError
 from django.db.models import ProtectedError
 
 from automation.api.problems import Problem
+from automation.belonging import CircleError
 from automation.decide import DecisionRefused
 from automation.definitions.errors import DefinitionError, LanguageError, ParameterError, QueryError
 from automation.models import IllegalTransition
@@ -21,6 +22,9 @@ def as_problem(error: Exception) -> Problem | None:
     match error:
         case LanguageError():
             return _of_language(error)
+        case CircleError():
+            found = [{"field": "parents", "message": str(error)}]
+            return Problem(str(error), code="groups.circle", errors=found)
         case PolicyDenied():
             return Problem(str(error), code=error.code, status=403, errors=error.errors)
         case PlanError():
@@ -51,5 +55,7 @@ def _of_language(error: LanguageError) -> Problem:
             return Problem(str(error), code=error.code, errors=error.errors)
         case QueryError():
             found = {"field": "targets", "column": error.column, "message": error.message}
+            if error.text:
+                found["caret"] = error.caret
             return Problem(f"The target query cannot be read: {error}", code=error.code, errors=[found])
     return Problem(str(error), code=error.code)

@@ -10,10 +10,11 @@ from rest_framework.request import Request
 
 from automation.api.authentication import principal, token_of
 from automation.api.problems import Problem
-from automation.api.strict import Flag, Mapped, Strict, Text, Whole
+from automation.api.strict import Choice, Flag, Mapped, Strict, Text, Whole
 from automation.api.workflows import version_for
+from automation.definitions.commands import command_workflow
 from automation.definitions.query import parse
-from automation.definitions.schema import Workflow, read_workflow
+from automation.definitions.schema import EFFECTS, Workflow, read_workflow
 from automation.models import Workflow as StoredWorkflow
 from automation.models import WorkflowVersion
 from automation.submit import Submission
@@ -48,6 +49,7 @@ class NewRun(Strict):
     parameters = Mapped(required=False)
     rollout = Mapped(required=False)
     dry_run = Flag(default=False)
+    include_maintenance = Flag(default=False)
     hold = Flag(default=False)
     reason = Why()
     source = Source(required=False)  # type: ignore[assignment]  # DRF has an attribute of this name
@@ -58,6 +60,22 @@ class NewRun(Strict):
         if "definition" in attrs and "version" in attrs:
             raise serializers.ValidationError({"version": ["Only a workflow given by name has versions."]})
         return attrs
+
+
+class NewCommand(Strict):
+    """The body of a command for the targets of a query; `effect` is what the person says it does."""
+
+    command = Text(max_length=1024 * 1024, trim_whitespace=False)
+    effect = Choice(choices=EFFECTS)
+    targets = Text(max_length=2000)
+    shell = Choice(choices=("bash", "powershell"), default="bash")
+    become = Flag(default=False)
+    timeout = Text(max_length=20, default="10m")
+    rollout = Mapped(required=False)
+    include_maintenance = Flag(default=False)
+    hold = Flag(default=False)
+    reason = Why()
+    source = Source(required=False)  # type: ignore[assignment]  # DRF has an attribute of this name
 
 
 class Decision(Strict):
@@ -79,6 +97,27 @@ def submission(request: Request) -> Submission:
     body.is_valid(raise_exception=True)
     given = body.validated_data
     workflow, version = _workflow(request, given)
+    return _submission(request, given, workflow, version)
+
+
+def command_submission(request: Request) -> Submission:
+    """What a request for a command asks for: a run like any other. Raises as `submission` does."""
+    body = NewCommand(data=request.data)
+    body.is_valid(raise_exception=True)
+    given = body.validated_data
+    workflow = command_workflow(
+        given["command"],
+        effect=given["effect"],
+        shell=given["shell"],
+        become=given["become"],
+        timeout=given["timeout"],
+    )
+    return _submission(request, {"dry_run": False, **given}, workflow, None)
+
+
+def _submission(
+    request: Request, given: dict[str, Any], workflow: Workflow, version: WorkflowVersion | None
+) -> Submission:
     source = dict(given.get("source", {}))
     typed_by = source.pop("requested_by", None)
     token = token_of(request)
@@ -96,6 +135,7 @@ def submission(request: Request) -> Submission:
         parameters=given.get("parameters", {}),
         rollout=given.get("rollout"),
         dry_run=given["dry_run"],
+        include_maintenance=given["include_maintenance"],
         hold=given["hold"],
         reason=given.get("reason", ""),
         source=source,

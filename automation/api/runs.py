@@ -27,7 +27,7 @@ from automation.api.run_answers import (
 )
 from automation.api.run_events import events_answer
 from automation.api.run_output import output_answer
-from automation.api.run_requests import Decision, Reason, submission
+from automation.api.run_requests import Decision, Reason, command_submission, submission
 from automation.api.views import READ_AND_POST, ApiViewSet
 from automation.models import JobRun, ResultState, RunStatus
 from automation.submit import Prepared, prepare, write
@@ -68,6 +68,11 @@ class RunViews(ApiViewSet):
 
     def create(self, request: Request) -> Response:
         return once(request, prepare=lambda: prepare(submission(request)), work=_written)
+
+    @action(detail=False, methods=["post"])
+    def command(self, request: Request) -> Response:
+        """A command for the targets of a query, as the run that it is: planned, decided on, told."""
+        return once(request, prepare=lambda: prepare(command_submission(request)), work=_written)
 
     @action(detail=True, query_keys=PAGE, page_order=("position",))
     def plan(self, request: Request, pk: str) -> Response:

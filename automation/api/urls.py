@@ -3,7 +3,10 @@
 from rest_framework.routers import SimpleRouter
 
 from automation.api.credentials import CredentialViews
-from automation.api.inventory import GroupViews, HostKeyViews, TargetViews
+from automation.api.groups import GroupViews
+from automation.api.host_keys import AuthorityViews, HostKeyViews
+from automation.api.inventory import TargetViews
+from automation.api.inventory_files import InventoryFileViews
 from automation.api.runs import RunViews
 from automation.api.tokens import TokenViews
 from automation.api.workflows import WorkflowViews
@@ -11,8 +14,10 @@ from automation.api.workflows import WorkflowViews
 router = SimpleRouter()
 router.register("targets", TargetViews, "target")
 router.register("groups", GroupViews, "group")
+router.register("inventory", InventoryFileViews, "inventory")
 router.register("credentials", CredentialViews, "credential")
 router.register("host-keys", HostKeyViews, "host-key")
+router.register("host-certificate-authorities", AuthorityViews, "host-certificate-authority")
 router.register("workflows", WorkflowViews, "workflow")
 router.register("runs", RunViews, "run")
 router.register("tokens", TokenViews, "token")

@@ -18,6 +18,7 @@ from automation.definitions.schema import BODY_KINDS, SHELL_OF
 from automation.models import JobRun, Participant, RunStatus
 from automation.models.access import may
 from automation.models.runs import WAITING
+from automation.ways import places
 from credentials.models import Credential
 
 TARGETS_A_PAGE = 50
@@ -43,7 +44,7 @@ def plan_page(
     header = json.loads(run.header)
     rows = Paginator(run.targets.order_by("position"), TARGETS_A_PAGE).get_page(request.GET.get("page"))
     leaves = [json.loads(row.leaf) for row in rows]
-    ids = {leaf["credential"] for leaf in leaves} - {None}
+    ids = {place["credential"] for leaf in leaves for place in places(leaf)} - {None}
     visible = Credential.objects.visible_to(request.user).filter(pk__in=ids)
     context = {
         "run": run,
@@ -53,6 +54,7 @@ def plan_page(
             rows, query=read_query(header["query"]), credentials=dict(visible.values_list("pk", "name"))
         ),
         "page": rows,
+        "left_out": header.get("left_out", []),
         "steps": _steps(header, run.blast_radius.get("by_platform", {})),
         "parameters": _parameters(header),
         "rollout": rollout_words(

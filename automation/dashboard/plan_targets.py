@@ -7,41 +7,48 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from automation.choose import reasons
 from automation.definitions.errors import QueryError
-from automation.definitions.query import Query, Term, parse
+from automation.definitions.query import Query, parse
 from automation.models import RunTarget
 from automation.models.inventory import fingerprint
-from automation.plan import Candidate
-
-WORDS = {
-    "name": "name",
-    "group": "in group",
-    "os": "platform",
-    "env": "environment",
-    "tag": "tag",
-    "zone": "zone",
-}
+from automation.ways import provable
 
 
-def reasons(query: Query, leaf: dict[str, Any]) -> list[str]:
-    """In words, how each term of the query holds for this leaf; what let it in stands first."""
-    candidate = Candidate.of_leaf(leaf)
-    terms = sorted(query.terms, key=lambda term: term.negated)
-    return [_reason(term, candidate) for term in terms]
+@dataclass(frozen=True, slots=True)
+class LeafCandidate:
+    """What the query was asked about when a plan was frozen that does not tell the reasons itself."""
+
+    name: str
+    groups: tuple[str, ...]
+    tags: tuple[str, ...]
+    environment: str
+    platform: str
+    zone: str
+    variables: dict[str, Any]
+    facts: dict[str, Any]
+    flags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, leaf: dict[str, Any]) -> LeafCandidate:
+        return cls(
+            name=leaf["name"],
+            groups=tuple(leaf["groups"]),
+            tags=tuple(leaf["tags"]),
+            environment=leaf["environment"],
+            platform=leaf["platform"],
+            zone=leaf["zone"],
+            variables=leaf["variables"],
+            facts={},
+            flags=("enabled",),
+        )
 
 
-def _reason(term: Term, candidate: Candidate) -> str:
-    if not term.matches(candidate):
-        return f"does not match {term.to_text()}"
-    if term.field == "all":
-        return "all targets were asked for"
-    if term.negated:
-        return f"not left out by {term.to_text()}"
-    found = ", ".join(term.matched(candidate))
-    if term.field == "var":
-        return f"variable {term.key} is {found}"
-    pattern = f" (matches {term.to_text()})" if term.has_wildcard else ""
-    return f"{WORDS[term.field]} {found}{pattern}"
+def why(query: Query | None, leaf: dict[str, Any]) -> list[str]:
+    """In words, why the query named this target when the plan was frozen."""
+    if "why" in leaf:
+        return [str(each) for each in leaf["why"]]
+    return reasons(query, LeafCandidate.of(leaf)) if query is not None else []
 
 
 def read_query(text: str) -> Query | None:
@@ -50,6 +57,17 @@ def read_query(text: str) -> Query | None:
         return parse(text)
     except QueryError:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A bastion on the way, as it was frozen."""
+
+    name: str
+    address: str
+    login: str | None
+    credential: str
+    proven: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +82,18 @@ class PlannedTarget:
     reasons: list[str]
     credential: str
     host_keys: list[tuple[str, str]]
+    authorities: list[tuple[str, str]]
+    hops: list[Hop]
     variables: list[tuple[str, str]]
 
     @property
     def address(self) -> str:
-        host = self.leaf["address"]
-        return f"[{host}]:{self.leaf['port']}" if ":" in host else f"{host}:{self.leaf['port']}"
+        return _address(self.leaf)
+
+    @property
+    def proven(self) -> bool:
+        """Something was trusted by which the machine can prove itself."""
+        return provable(self.leaf)
 
 
 def planned(
@@ -86,13 +110,30 @@ def planned(
                 batch=row.batch,
                 leaf=leaf,
                 leaf_hash=row.leaf_hash,
-                reasons=reasons(query, leaf) if query is not None else [],
+                reasons=why(query, leaf),
                 credential=_credential(leaf["credential"], credentials),
                 host_keys=[_host_key(line) for line in leaf["host_keys"]],
+                authorities=[_host_key(line) for line in leaf.get("authorities", [])],
+                hops=[_hop(place, credentials) for place in leaf.get("via", [])],
                 variables=[(name, as_text(value)) for name, value in sorted(leaf["variables"].items())],
             )
         )
     return found
+
+
+def _hop(place: dict[str, Any], credentials: dict[int, str]) -> Hop:
+    return Hop(
+        name=place["name"],
+        address=_address(place),
+        login=place["login"],
+        credential=_credential(place["credential"], credentials),
+        proven=provable(place),
+    )
+
+
+def _address(place: dict[str, Any]) -> str:
+    host, port = place["address"], place["port"]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _credential(pk: int | None, names: dict[int, str]) -> str:

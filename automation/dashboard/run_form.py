@@ -9,13 +9,14 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.http import QueryDict
 
+from automation.choose import LeftOut, choose
 from automation.definitions.errors import DefinitionError, ParameterError, QueryError
 from automation.definitions.parameter_types import Parameter
 from automation.definitions.parameters import as_text, check_parameters
 from automation.definitions.query import parse
 from automation.definitions.schema import Workflow, missing_bodies
 from automation.models import JobRun, Target, WorkflowVersion
-from automation.plan import PlanError, matching
+from automation.plan import PlanError
 from automation.submit import Submission, submit
 
 PREFIX = "parameter-"
@@ -68,7 +69,9 @@ class Preview:
     names: list[str] = field(default_factory=list)
     total: int = 0
     error: str = ""
+    caret: str = ""
     warnings: list[str] = field(default_factory=list)
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class RunForm:
@@ -81,6 +84,7 @@ class RunForm:
         self.targets = str(sent.get("targets", "")).strip()
         self.reason = str(sent.get("reason", ""))
         self.dry_run = bool(sent.get("dry_run"))
+        self.include_maintenance = bool(sent.get("include_maintenance"))
         self.hold = bool(sent.get("hold"))
         self.fields = [
             Field(name, parameter, str(sent.get(PREFIX + name, "")))
@@ -88,6 +92,7 @@ class RunForm:
         ]
         self.errors: list[str] = []
         self.targets_error = ""
+        self.targets_caret = ""
 
     def _initial(self) -> dict[str, Any]:
         values = {PREFIX + name: as_text(each.default) for name, each in self.workflow.parameters.items()}
@@ -103,7 +108,7 @@ class RunForm:
         try:
             query = parse(self.targets)
         except QueryError as error:
-            self.targets_error = f"Column {error.column}: {error.message}."
+            self.targets_error, self.targets_caret = error.sentence, error.caret
         values = {each.name: each.given() for each in self.fields}
         given = {name: value for name, value in values.items() if value is not None}
         self._check(given)
@@ -118,6 +123,7 @@ class RunForm:
             submitter=user,
             parameters=given,
             dry_run=self.dry_run,
+            include_maintenance=self.include_maintenance,
             hold=self.hold,
             reason=self.reason.strip(),
             source={"kind": "person"},
@@ -131,7 +137,7 @@ class RunForm:
         return None
 
     def preview(self, user: User) -> Preview:
-        return preview_of(self.workflow, self.targets, user)
+        return preview_of(self.workflow, self.targets, user, include_maintenance=self.include_maintenance)
 
     def _check(self, given: dict[str, object]) -> None:
         try:
@@ -143,25 +149,32 @@ class RunForm:
             self.errors += [f"{name}: {message}" for name, message in wrong.items()]
 
     def _place(self, error: PlanError) -> None:
-        if {found.get("path") for found in error.errors} == {"targets"}:
+        about_targets = {found.get("path") for found in error.errors} == {"targets"}
+        if about_targets or error.code == "targets.left_out":
             self.targets_error = str(error)
         else:
             self.errors.append(str(error))
 
 
-def preview_of(workflow: Workflow, text: str, user: User) -> Preview:
+def preview_of(workflow: Workflow, text: str, user: User, *, include_maintenance: bool = False) -> Preview:
     """The targets that the query names for this person, as a run submitted now would take them."""
     if not text.strip():
         return Preview(error="Write a target query; all means every target.")
     try:
         query = parse(text.strip())
     except QueryError as error:
-        return Preview(error=f"Column {error.column}: {error.message}.")
-    chosen = matching(query, list(Target.objects.visible_to(user).usable().with_plan_parts()))
-    if not chosen:
-        return Preview(error="No enabled target matches.")
-    names = [target.name for target in chosen]
-    return Preview(names[:SHOWN_TARGETS], len(names), warnings=_warnings(workflow, chosen))
+        return Preview(error=error.sentence, caret=error.caret)
+    visible = Target.objects.visible_to(user).with_plan_parts()
+    choice = choose(query, visible, include_maintenance=include_maintenance)
+    if not choice.chosen:
+        return Preview(error="No enabled target matches.", left_out=choice.left_out)
+    names = [target.name for target in choice.targets]
+    return Preview(
+        names[:SHOWN_TARGETS],
+        len(names),
+        warnings=_warnings(workflow, choice.targets),
+        left_out=choice.left_out,
+    )
 
 
 def _warnings(workflow: Workflow, chosen: list[Target]) -> list[str]:

@@ -8,26 +8,45 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from automation.ask_test import ask_test
+from automation.belonging import candidates
 from automation.dashboard.rights import require, why_not
-from automation.models import HostKey, RunTarget, StepResult, Target, TargetLock, TargetTest
+from automation.libraries.facts import KNOWN
+from automation.models import (
+    HostKey,
+    RunTarget,
+    StepResult,
+    Target,
+    TargetLock,
+    TargetTest,
+)
 from automation.models.results import GOOD, UNFINISHED
+from automation.ways import Ways
 
 RUNS_SHOWN = 20
+BEHIND_SHOWN = 50
 TESTS_SHOWN = 10
 PHASES = {
+    "bastion": "Log in on the way: bastions",
     "resolve": "Resolve the name",
     "tcp": "Connect",
     "banner": "Greeting of the SSH server",
     "identity": "Identity: host key",
     "login": "Log in",
     "shell": "Start the shell",
+    "sudo": "Become root by sudo",
+    "spool": "Find a place for scripts",
+    "detaching": "Let scripts outlive a lost connection",
 }
+NO_FAILURE = ("sudo", "spool", "detaching")
+"""Phases without which a target is good for reading steps, and for more than that."""
+PLACES = {"test": "test", "scan": "host-keys", "facts": "machine"}
+"""Where on the page the result of each kind of look appears."""
 KEY_FILES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
 
 
@@ -65,11 +84,17 @@ class ShownKey:
 @require_GET
 def target(request: HttpRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
+    [candidate] = candidates([found])
     context = _tested(request, found) | {
-        "variables": sorted(found.variable_sources().items()),
+        "memberships": [(name, f'group:"{name}"', why) for name, why in candidate.memberships()],
+        "variables": sorted(candidate.variable_sources().items()),
+        "in_maintenance": "maintenance" in candidate.flags,
+        "why_not_edit": why_not(request.user, "inventory:write"),
         "spools": found.spools.order_by("become"),
         "locks": TargetLock.objects.filter(run_target__target=found).select_related("run"),
         "runs": _runs_on(found),
+        "way": _way(found),
+        "behind": found.behind.order_by("name")[:BEHIND_SHOWN],
     }
     return render(request, "automation/target.html", context)
 
@@ -83,12 +108,15 @@ def target_tested(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def target_test(request: HttpRequest, pk: int) -> HttpResponse:
+def target_look(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """Have a worker test the target, ask for its host keys, or ask what it is."""
     found = _visible(request, pk)
     require(request.user, "runs:submit")
     assert isinstance(request.user, User)  # noqa: S101  (login_required)
-    ask_test(found, by=request.user)
-    return redirect(f"{reverse('target', args=[found.pk])}#test")
+    if kind not in PLACES:
+        raise Http404
+    ask_test(found, by=request.user, kind=kind)
+    return redirect(f"{reverse('target', args=[found.pk])}#{PLACES[kind]}")
 
 
 @login_required
@@ -129,7 +157,10 @@ def _decidable(request: HttpRequest, pk: int) -> HostKey:
 
 def _tested(request: HttpRequest, found: Target) -> dict[str, Any]:
     keys = list(found.host_keys.select_related("decided_by").order_by("-seen_at", "-pk"))
-    tests = list(found.tests.select_related("asked_by")[:TESTS_SHOWN])
+    looks = found.tests.select_related("asked_by")
+    tests = list(looks.of_kind(TargetTest.Kind.TEST)[:TESTS_SHOWN])
+    scan = looks.of_kind(TargetTest.Kind.SCAN).first()
+    facts_look = looks.of_kind(TargetTest.Kind.FACTS).first()
     shown = [ShownKey(key, _replaced_by(key, keys)) for key in keys]
     return {
         "target": found,
@@ -139,6 +170,11 @@ def _tested(request: HttpRequest, found: Target) -> dict[str, Any]:
         "phases": _phases(tests[0]) if tests else [],
         "alarms": [each for each in shown if each.key.state == HostKey.State.CHANGED],
         "host_keys": shown,
+        "authorities": Ways.of([found]).authorities_for(found),
+        "scan": scan,
+        "facts": _facts(found),
+        "facts_look": facts_look,
+        "is_looking": any(look is not None and look.is_open for look in (*tests[:1], scan, facts_look)),
         "why_not_test": why_not(request.user, "runs:submit"),
         "why_not_trust": why_not(request.user, "inventory:write"),
     }
@@ -158,12 +194,34 @@ def _phases(test: TargetTest) -> list[dict[str, Any]]:
     return [
         {
             "label": PHASES.get(phase["name"], phase["name"]),
-            "state": states.get(phase["code"], "failed"),
+            "state": states.get(phase["code"], "partial" if phase["name"] in NO_FAILURE else "failed"),
             "code": phase["code"],
             "seconds": phase["duration_seconds"],
+            "message": phase.get("message", ""),
         }
         for phase in test.phases
     ]
+
+
+def _way(found: Target) -> list[Target]:
+    """The bastions in the order in which we go through them."""
+    try:
+        return list(reversed(found.way(Target.objects.bastions_of([found]))))
+    except ValueError:
+        return [] if found.bastion is None else [found.bastion]
+
+
+def _facts(found: Target) -> list[tuple[str, str, str]]:
+    """Label, name and value of each fact; those that no label is known for come last."""
+    known = [(label, name, found.facts[name]) for name, (_, label) in KNOWN.items() if name in found.facts]
+    others = [(name, name, value) for name, value in sorted(found.facts.items()) if name not in KNOWN]
+    return [(label, name, _shown_fact(value)) for label, name, value in (*known, *others)]
+
+
+def _shown_fact(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def _runs_on(found: Target) -> list[RunHere]:

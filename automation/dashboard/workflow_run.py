@@ -42,7 +42,12 @@ def workflow_targets(request: HttpRequest, name: str) -> HttpResponse:
     _, definition = _asked_for(request, name)
     require(request.user, "inventory:read")
     assert isinstance(request.user, User)  # noqa: S101  (login_required)
-    preview = preview_of(definition, request.GET.get("targets", ""), request.user)
+    preview = preview_of(
+        definition,
+        request.GET.get("targets", ""),
+        request.user,
+        include_maintenance=bool(request.GET.get("include_maintenance")),
+    )
     return render(request, "automation/workflow_targets.html", {"preview": preview})
 
 

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import ClassVar, TypedDict
 
+# How much of a query is shown on either side of a mistake, in characters.
+CARET_REACH = 60
+
 
 class Finding(TypedDict):
     """One thing wrong in a definition: `line` counts from 1 and is None where the source has no lines."""
@@ -53,14 +56,34 @@ class ParameterError(LanguageError):
 
 
 class QueryError(LanguageError):
-    """A target query that cannot be read; `column` counts from 1."""
+    """A target query that cannot be read; `column` counts from 1, `text` is the query where it is known."""
 
     code = "query.invalid"
 
-    def __init__(self, message: str, *, column: int = 1) -> None:
+    def __init__(self, message: str, *, column: int = 1, text: str = "") -> None:
         self.message = message
         self.column = column
+        self.text = text
         super().__init__(f"column {column}: {message}")
+
+    def within(self, text: str) -> "QueryError":
+        """The same error, of this query."""
+        return QueryError(self.message, column=self.column, text=text)
+
+    @property
+    def sentence(self) -> str:
+        """The error for people to read beside the query."""
+        return f"Column {self.column}: {self.message}."
+
+    @property
+    def caret(self) -> str:
+        """Two lines: the query (the part of it around a mistake far inside), and a caret under the column."""
+        start = max(0, self.column - 1 - CARET_REACH)
+        shown = "".join(
+            " " if each.isspace() else each for each in self.text[start : start + 2 * CARET_REACH]
+        )
+        dots = "…" if start else ""
+        return f"{dots}{shown}\n{' ' * (len(dots) + self.column - 1 - start)}^"
 
 
 class ConditionError(LanguageError):

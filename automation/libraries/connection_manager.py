@@ -1,7 +1,8 @@
 """Connections, opened once and used again: pooling, limits, idle eviction, resolution and tests.
 
 A connection belongs to one endpoint with its trusted host keys and one set of credentials, secrets included:
-when any of them changes, a new login is made. Nothing here runs in the background; the owner calls
+when any of them changes, a new login is made. The logins on bastions are shared: many targets behind one are
+reached through the same connection. Nothing here runs in the background; the owner calls
 `close_idle()` now and then, and every use does the same in passing.
 """
 
@@ -17,14 +18,16 @@ from dataclasses import dataclass
 
 import paramiko
 
+from automation.libraries.bastions import Bastions, Shares
 from automation.libraries.deadlines import Deadlines, after, remaining
 from automation.libraries.errors import ConnectionBusy, LibraryError
+from automation.libraries.host_key_scan import ScannedKey, scan_host_keys
 from automation.libraries.resolution import resolve
 from automation.libraries.results import ConnectionTest
 from automation.libraries.ssh_connection import SSHConnection, connect
 from automation.libraries.ssh_keys import load_private_key
 from automation.libraries.target_check import check_target
-from automation.libraries.types import Credentials, Endpoint
+from automation.libraries.types import Credentials, Endpoint, Hop
 from automation.libraries.windows.connection import WinRMConnection
 from automation.libraries.windows.connection import connect as connect_windows
 from automation.libraries.windows.target_check import check_windows_target
@@ -45,10 +48,12 @@ class Limits:
     """How many connections may be open, and how long one may rest.
 
     `per_target` and `total` count connections in use and at rest; `wait` is how many seconds a caller waits
-    for room before `ConnectionBusy`; `idle` is how many seconds an unused connection is kept.
+    for room before `ConnectionBusy`; `idle` is how many seconds an unused connection is kept. A bastion gets
+    at most `per_target` logins, which `total` does not count, with `tunnels` connections through each.
     """
 
     per_target: int = 4
+    tunnels: int = 64
     total: int = 500
     wait: float = 30.0
     idle: float = 60.0
@@ -56,12 +61,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """Logins made and connections used again since the start; connections in use and at rest now."""
+    """Logins made (on targets) and connections used again since the start; connections in use and at rest,
+    and logins on bastions, now."""
 
     logins: int
     reuses: int
     in_use: int
     idle: int
+    bastions: int = 0
 
 
 Pooled = SSHConnection | WinRMConnection
@@ -74,6 +81,7 @@ class _Resting:
 
 
 PoolKey = tuple[Endpoint, Credentials]
+Place = tuple[str | int, ...]
 
 
 class ConnectionManager:
@@ -95,12 +103,14 @@ class ConnectionManager:
         self._changed = threading.Condition()
         self._resting: dict[PoolKey, list[_Resting]] = {}
         self._in_use: set[Pooled] = set()
-        self._places: Counter[tuple[str, int]] = Counter()
+        self._places: Counter[Place] = Counter()
         self._keys: dict[Credentials, paramiko.PKey | None] = {}
         self._logins = 0
         self._reuses = 0
         self._swept = clock()
         self._closed = False
+        shares = Shares(self._limits.per_target, self._limits.tunnels, self._limits.wait, self._limits.idle)
+        self._bastions = Bastions(self._log_in_on_bastion, shares, clock=clock)
 
     @contextmanager
     def connection(self, endpoint: Endpoint, credentials: Credentials) -> Iterator[SSHConnection]:
@@ -212,7 +222,7 @@ class ConnectionManager:
             if isinstance(endpoint, WinRMEndpoint):
                 connection = connect_windows(endpoint, credentials, limits=self._deadlines)
             else:
-                connection = connect(endpoint, credentials, limits=self._deadlines, load_key=self._load_key)
+                connection = self._connect(endpoint, credentials)
         except BaseException as fault:
             self._free_place(endpoint)
             if isinstance(fault, LibraryError):
@@ -222,6 +232,20 @@ class ConnectionManager:
         with self._changed:
             self._logins += 1
         return self._lend(connection)
+
+    def _connect(self, endpoint: Endpoint, credentials: Credentials) -> SSHConnection:
+        return connect(
+            endpoint,
+            credentials,
+            limits=self._deadlines,
+            load_key=self._load_key,
+            carry=self._bastions.borrow,
+        )
+
+    def _log_in_on_bastion(self, hop: Hop) -> SSHConnection:
+        connection = self._connect(hop.endpoint, hop.credentials)
+        logger.info("logged in on bastion %s (%s)", hop.name, hop.endpoint)
+        return connection
 
     def _load_key(self, credentials: Credentials) -> paramiko.PKey | None:
         """Unlocking a key with a passphrase takes a tenth of a second by design: done once for each."""
@@ -274,6 +298,7 @@ class ConnectionManager:
                     del self._resting[key]
         for connection in ended:
             connection.close()
+        self._bastions.close_idle()
         return len(ended)
 
     def close(self) -> None:
@@ -290,24 +315,49 @@ class ConnectionManager:
             connection.close()
         for connection in interrupted:
             connection.cut()
+        self._bastions.close()
 
     def resolve(self, name: str) -> tuple[str, ...]:
         """All addresses of a name, IPv4 and IPv6. Raises `ResolveFailed`."""
         return tuple(map(str, resolve(name, 0, deadline=after(self._deadlines.resolve))))
 
-    def test(self, endpoint: Endpoint, credentials: Credentials) -> ConnectionTest:
-        """How far a fresh connection gets, phase by phase. The pool is neither used nor filled."""
+    def test(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        installation: str = "",
+        try_sudo: bool = True,
+    ) -> ConnectionTest:
+        """How far a fresh connection gets, phase by phase. Of the pool only its bastions are used.
+
+        `installation` and `try_sudo` say how far to look on a Linux target: see `check_target`.
+        """
         if isinstance(endpoint, WinRMEndpoint):
             return check_windows_target(endpoint, credentials, limits=self._deadlines)
-        return check_target(endpoint, credentials, limits=self._deadlines, load_key=self._load_key)
+        return check_target(
+            endpoint,
+            credentials,
+            limits=self._deadlines,
+            load_key=self._load_key,
+            installation=installation,
+            try_sudo=try_sudo,
+            carry=self._bastions.borrow,
+        )
+
+    def scan(self, endpoint: Endpoint) -> tuple[ScannedKey, ...]:
+        """The host keys that the target shows, asked for without logging in there."""
+        return scan_host_keys(endpoint, limits=self._deadlines, carry=self._bastions.borrow)
 
     @property
     def stats(self) -> PoolStats:
         """Counts of this moment."""
         with self._changed:
             idle = sum(map(len, self._resting.values()))
-            return PoolStats(self._logins, self._reuses, len(self._in_use), idle)
+            return PoolStats(self._logins, self._reuses, len(self._in_use), idle, self._bastions.count)
 
 
-def _place(endpoint: Endpoint) -> tuple[str, int]:
-    return endpoint.host, endpoint.port
+def _place(endpoint: Endpoint) -> Place:
+    """The machine that limits hold for: behind two bastions one address may be two machines."""
+    behind = _place(endpoint.via.endpoint) if endpoint.via is not None else ()
+    return (endpoint.host, endpoint.port, *behind)

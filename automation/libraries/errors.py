@@ -8,7 +8,7 @@ A message holds no secret and none of the target's own words beyond what names t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class LibraryError(Exception):
@@ -23,6 +23,8 @@ class LibraryError(Exception):
     sent: bool = False
     partial: Any = None
     """The `ExecutionResult` up to the fault, where an execution raised it."""
+    hop: str = ""
+    """The bastion on the way where it happened, by its name; empty for the target itself."""
 
     def __init__(self, message: str, *, cause_hint: str = "", sent: bool | None = None) -> None:
         super().__init__(message)
@@ -31,13 +33,21 @@ class LibraryError(Exception):
         if sent is not None:
             self.sent = sent
 
+    def at(self, hop: str) -> Self:
+        """The same, having happened at this bastion; the bastion nearest to the fault keeps the blame."""
+        if not self.hop:
+            self.hop = hop
+            self.message = f"On the way, at bastion {hop}: {self.message}"
+        return self
+
     def __str__(self) -> str:
         return " ".join(f"{part}." for part in (self.message, self.cause_hint) if part) + f" {self.next_step}"
 
     def as_dict(self) -> dict[str, str | bool]:
-        """`code`, `message`, `cause`, `next_step` and `sent`, for results and logs."""
+        """`code`, `hop`, `message`, `cause`, `next_step` and `sent`, for results and logs."""
         return {
             "code": self.code,
+            "hop": self.hop,
             "message": self.message,
             "cause": self.cause_hint,
             "next_step": self.next_step,
@@ -78,6 +88,20 @@ class ConnectUnreachable(LibraryError):
 
     code = "connect.unreachable"
     next_step = "Check the address, the routes and the network of this machine."
+
+
+class BastionRefused(LibraryError):
+    """A bastion let us in but does not forward to the next machine."""
+
+    code = "bastion.forwarding_refused"
+    next_step = "Allow it on the bastion: AllowTcpForwarding and PermitOpen of its SSH server."
+
+
+class BastionUnreached(LibraryError):
+    """A bastion forwards, but could not connect to the next machine."""
+
+    code = "bastion.connect_failed"
+    next_step = "Check from the bastion that the next machine is up and its address and port are right."
 
 
 class BannerTimeout(LibraryError):
@@ -137,6 +161,20 @@ class HostKeyChanged(_HostKeyError):
     next_step = "Find out why it changed before trusting the new one: it may be another machine."
 
 
+class HostKeyRevoked(_HostKeyError):
+    """The target showed a host key that was revoked, so no credential was used."""
+
+    code = "hostkey.revoked"
+    next_step = "Give the target a new host key: whoever has the old one can pose as it."
+
+
+class HostCertificateInvalid(_HostKeyError):
+    """The target showed a host certificate of a trusted authority that does not hold for it."""
+
+    code = "hostkey.certificate_invalid"
+    next_step = "Have the authority issue a host certificate that names this target and is valid now."
+
+
 class KnownHostsUnusable(LibraryError):
     """The given known_hosts source cannot be read."""
 
@@ -158,6 +196,27 @@ class AuthKeyUnusable(LibraryError):
 
     code = "auth.key_unusable"
     next_step = "Give an Ed25519, ECDSA or RSA private key with the right passphrase."
+
+
+class CertificateUnusable(LibraryError):
+    """The user certificate cannot be read, is none for a login, or belongs to another key."""
+
+    code = "auth.certificate_unusable"
+    next_step = "Give the user certificate that was issued for this private key, or none."
+
+
+class CertificateExpired(LibraryError):
+    """The user certificate's time is over; nothing was tried."""
+
+    code = "auth.certificate_expired"
+    next_step = "Have the key signed anew, and give the credential the new certificate."
+
+
+class CertificateNotYetValid(LibraryError):
+    """The user certificate's time has not come; nothing was tried."""
+
+    code = "auth.certificate_not_yet_valid"
+    next_step = "Wait until it is valid, or check the clock of this machine."
 
 
 class AuthFailed(LibraryError):
@@ -268,6 +327,13 @@ class SpoolUnusable(LibraryError):
     next_step = "Make room on the target's disk, then look again."
 
 
+class FactsUnreadable(LibraryError):
+    """The target did not say of itself what every Linux can say."""
+
+    code = "facts.unreadable"
+    next_step = "Check that the login has a POSIX shell and may read /proc."
+
+
 class OutputLimit(LibraryError):
     """The command wrote more than it may."""
 
@@ -296,6 +362,8 @@ CODES: tuple[str, ...] = (
     "connect.timeout",
     "connect.refused",
     "connect.unreachable",
+    "bastion.forwarding_refused",
+    "bastion.connect_failed",
     "ssh.banner_timeout",
     "ssh.not_ssh",
     "ssh.no_common_algorithm",
@@ -303,9 +371,14 @@ CODES: tuple[str, ...] = (
     "ssh.protocol_error",
     "hostkey.unknown",
     "hostkey.changed",
+    "hostkey.revoked",
+    "hostkey.certificate_invalid",
     "hostkey.source_unusable",
     "credential.missing",
     "auth.key_unusable",
+    "auth.certificate_unusable",
+    "auth.certificate_expired",
+    "auth.certificate_not_yet_valid",
     "auth.failed",
     "auth.method_unavailable",
     "auth.timeout",
@@ -320,6 +393,7 @@ CODES: tuple[str, ...] = (
     "command.unconfirmed",
     "shell.unusable",
     "spool.unusable",
+    "facts.unreadable",
     "output.limit",
     "become.password_required",
     "become.failed",

@@ -17,7 +17,7 @@ from automation.libraries.collecting import OUTPUT_LIMIT, Collected, fault_of
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.deadlines import Deadlines
 from automation.libraries.errors import LibraryError
-from automation.libraries.host_identity import known_host_keys
+from automation.libraries.host_identity import known_endpoint
 from automation.libraries.plain import run_plain
 from automation.libraries.resolution import parse_target
 from automation.libraries.results import ConnectionTest, ExecutionResult
@@ -131,9 +131,11 @@ class LinuxSSHLibrary:
                 "connection pooling",
                 "parallel execution",
                 "host key verification",
+                "host certificates",
+                "bastions",
                 "cancellation",
             ],
-            "supported_auth": ["password", "keyboard-interactive", "private_key"],
+            "supported_auth": ["password", "keyboard-interactive", "private_key", "certificate"],
             "default_port": 22,
             "timeouts": {name: getattr(self._deadlines, name) for name in Deadlines.__dataclass_fields__}
             | {"script": DEFAULT_TIMEOUT},
@@ -144,9 +146,9 @@ class LinuxSSHLibrary:
 
     def _endpoint(self, target_host: str | Endpoint, known_hosts: KnownHosts | None) -> Endpoint:
         endpoint = parse_target(target_host)
-        if endpoint.host_keys or known_hosts is None:
+        if endpoint.host_keys or endpoint.authorities or known_hosts is None:
             return endpoint
-        return replace(endpoint, host_keys=known_host_keys(Path(known_hosts), endpoint))
+        return known_endpoint(Path(known_hosts), endpoint)
 
     @contextmanager
     def _connection(

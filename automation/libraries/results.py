@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from automation.libraries.envelope import Probe
 from automation.libraries.errors import LibraryError
 
 
@@ -51,20 +52,32 @@ class ExecutionResult:
 
 @dataclass(frozen=True, slots=True)
 class PhaseResult:
-    """One phase of a test: `ok`, the code of what went wrong, or `skipped` after an earlier phase failed."""
+    """One phase of a test: `ok`, the code of what went wrong, or `skipped` after an earlier phase failed.
+
+    `message` says more where that helps.
+    """
 
     name: str
     code: str
     duration: float
+    message: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """`name`, `code`, `duration_seconds`."""
-        return {"name": self.name, "code": self.code, "duration_seconds": round(self.duration, 3)}
+        """`name`, `code`, `duration_seconds`, `message`."""
+        return {
+            "name": self.name,
+            "code": self.code,
+            "duration_seconds": round(self.duration, 3),
+            "message": self.message,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTest:
-    """How far a connection to a target gets, phase by phase, and the host key that it showed."""
+    """How far a connection to a target gets, phase by phase, and the host key that it showed.
+
+    `probes` is what was found for scripts, as the login and (`True`) as root, where that was asked for.
+    """
 
     success: bool
     phases: tuple[PhaseResult, ...]
@@ -72,6 +85,7 @@ class ConnectionTest:
     error: LibraryError | None = None
     host_key: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    probes: dict[bool, Probe] = field(default_factory=dict)
 
     @property
     def code(self) -> str:

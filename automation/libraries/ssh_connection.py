@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import paramiko
 
@@ -17,16 +18,19 @@ from automation.libraries.errors import (
     NoCommonAlgorithm,
     ProtocolFault,
 )
-from automation.libraries.host_identity import key_line, verify
+from automation.libraries.host_identity import accepted_algorithms, key_line, verify
 from automation.libraries.resolution import resolve
 from automation.libraries.ssh_channel import SSHChannel
 from automation.libraries.ssh_engine import GREETING, EngineTransport
-from automation.libraries.ssh_keys import load_private_key
+from automation.libraries.ssh_keys import check_certificate, load_private_key
 from automation.libraries.ssh_login import KeyLoader, log_in
-from automation.libraries.types import Credentials, Endpoint
-from automation.libraries.wire import Wire, dial, exchange_greetings
+from automation.libraries.ssh_tunnel import Tunnel
+from automation.libraries.types import Credentials, Endpoint, Hop
+from automation.libraries.wire import Line, dial, exchange_greetings
 
-Phase = Literal["resolve", "tcp", "banner", "identity", "login", "shell"]
+Phase = Literal[
+    "bastion", "resolve", "tcp", "banner", "identity", "login", "shell", "sudo", "spool", "detaching"
+]
 OnPhase = Callable[[Phase], None]
 """Told when a phase begins."""
 
@@ -34,12 +38,20 @@ OnPhase = Callable[[Phase], None]
 class SSHConnection:
     """The `Connection` of SSH: a login on a target whose identity was verified."""
 
-    def __init__(self, transport: EngineTransport, endpoint: Endpoint, limits: Deadlines) -> None:
+    def __init__(
+        self,
+        transport: EngineTransport,
+        endpoint: Endpoint,
+        limits: Deadlines,
+        *,
+        release: Callable[[], None] | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.suspect = False
         """A channel of this connection was given up: better not used for further work."""
         self._transport = transport
         self._limits = limits
+        self._release = release
 
     def open_channel(self, command: str, *, deadline: float) -> SSHChannel:
         """Start `command` in the login's shell.
@@ -56,11 +68,19 @@ class SSHConnection:
             raise
         return channel
 
+    def open_tunnel(self, host: str, port: int, *, deadline: float) -> Tunnel:
+        """A line to another machine that this one connects to.
+
+        Raises `BastionRefused`, `BastionUnreached` or `ConnectionLost`.
+        """
+        session = self._transport.start_tunnel(host, port, deadline=deadline)
+        return Tunnel(self._transport, session, self._limits)
+
     @property
     def host_key(self) -> str:
         """The key by which the target proved its identity, as an `Endpoint` holds it."""
-        key = self._transport.get_remote_server_key()
-        return key_line(key.get_name(), key.asbytes())
+        key_type, blob, _ = self._transport.shown_key()
+        return key_line(key_type, blob)
 
     @property
     def algorithms(self) -> dict[str, str]:
@@ -79,10 +99,37 @@ class SSHConnection:
     def close(self) -> None:
         """Log out. Safe to repeat; running channels end with `ConnectionLost`."""
         self._transport.hang_up()
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
     def cut(self) -> None:
         """The same, from another thread than the one that works with it."""
         self.close()
+
+
+class Carrier(Protocol):
+    """A login on a bastion, lent for one tunnel."""
+
+    @property
+    def connection(self) -> SSHConnection: ...
+
+    def release(self) -> None:
+        """Nothing of ours goes through it any more."""
+
+
+Carry = Callable[[Hop], Carrier]
+"""Finds or makes the login on a bastion."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCarrier:
+    """A login on a bastion that nobody else uses."""
+
+    connection: SSHConnection
+
+    def release(self) -> None:
+        self.connection.close()
 
 
 def connect(
@@ -92,43 +139,104 @@ def connect(
     limits: Deadlines | None = None,
     load_key: KeyLoader = load_private_key,
     on_phase: OnPhase | None = None,
+    carry: Carry | None = None,
 ) -> SSHConnection:
     """A verified login, or one of the errors of resolving, connecting, greeting, identity and login.
 
-    No secret is used before the target has proved one of the endpoint's host keys. On any error nothing
-    is left behind: no socket, no thread.
+    No secret is used before the target has proved its identity, and the same holds for each bastion on the
+    way. `carry` finds the login on the endpoint's bastion; without it one is made, and ended with this
+    connection. An error that happened at a bastion names it as `hop`. On any error nothing is left behind:
+    no socket, no thread.
     """
     limits = limits or Deadlines()
     begin = on_phase or _ignore
-    begin("resolve")
-    addresses = resolve(endpoint.host, endpoint.port, deadline=after(limits.resolve))
-    begin("tcp")
-    wire = dial(addresses, limits, deadline=after(limits.tcp))
-    transport: EngineTransport | None = None
+    check_certificate(credentials)
+    approach = Approach(endpoint, limits, carry=carry or carry_alone(limits, load_key), on_phase=begin)
     try:
-        begin("banner")
-        exchange_greetings(wire, f"{GREETING}\r\n".encode(), deadline=after(limits.banner))
-        begin("identity")
-        transport = EngineTransport(wire, limits, endpoint.host_keys)
-        _exchange_keys(transport, deadline=after(limits.key_exchange))
-        key = transport.get_remote_server_key()
-        verify(endpoint, key.get_name(), key.asbytes())
+        transport = approach.show_host_key(_algorithms_for(endpoint))
+        key_type, blob, certificate = transport.shown_key()
+        verify(endpoint, key_type, blob, certificate=certificate)
         begin("login")
         log_in(transport, credentials, load_key=load_key, deadline=after(limits.login))
     except BaseException:
-        _abandon(wire, transport)
+        approach.give_up()
         raise
-    return SSHConnection(transport, endpoint, limits)
+    return SSHConnection(transport, endpoint, limits, release=approach.release)
+
+
+class Approach:
+    """The way to a target as far as the host key that it shows, before anything is believed or sent."""
+
+    def __init__(
+        self, endpoint: Endpoint, limits: Deadlines, *, carry: Carry, on_phase: OnPhase | None = None
+    ) -> None:
+        self._endpoint = endpoint
+        self._limits = limits
+        self._carry = carry
+        self._begin = on_phase or _ignore
+        self._carrier: Carrier | None = None
+        self._line: Line | None = None
+        self._transport: EngineTransport | None = None
+
+    def show_host_key(self, algorithms: tuple[str, ...]) -> EngineTransport:
+        """The transport after the key exchange; the first of `algorithms` that the target has was used."""
+        line = self._line = self._reach()
+        self._begin("banner")
+        exchange_greetings(line, f"{GREETING}\r\n".encode(), deadline=after(self._limits.banner))
+        self._begin("identity")
+        transport = self._transport = EngineTransport(line, self._limits, algorithms)
+        _exchange_keys(transport, deadline=after(self._limits.key_exchange))
+        return transport
+
+    def give_up(self) -> None:
+        """Leave nothing behind."""
+        if self._transport is not None:
+            self._transport.hang_up()
+        if self._line is not None:
+            self._line.close()
+        self.release()
+
+    def release(self) -> None:
+        """Nothing goes through the bastion any more."""
+        carrier, self._carrier = self._carrier, None
+        if carrier is not None:
+            carrier.release()
+
+    def _reach(self) -> Line:
+        host, port, limits = self._endpoint.host, self._endpoint.port, self._limits
+        hop = self._endpoint.via
+        if hop is None:
+            self._begin("resolve")
+            addresses = resolve(host, port, deadline=after(limits.resolve))
+            self._begin("tcp")
+            return dial(addresses, limits, deadline=after(limits.tcp))
+        self._begin("bastion")
+        carrier = self._carrier = self._carry(hop)
+        self._begin("tcp")  # the bastion looks up the name, so there is no phase for that
+        try:
+            return carrier.connection.open_tunnel(host, port, deadline=after(limits.channel))
+        except LibraryError as error:
+            raise error.at(hop.name) from None
+
+
+def carry_alone(limits: Deadlines, load_key: KeyLoader = load_private_key) -> Carry:
+    """Logins on bastions that serve one connection only."""
+
+    def log_in_there(hop: Hop) -> OwnCarrier:
+        try:
+            return OwnCarrier(connect(hop.endpoint, hop.credentials, limits=limits, load_key=load_key))
+        except LibraryError as error:
+            raise error.at(hop.name) from None
+
+    return log_in_there
+
+
+def _algorithms_for(endpoint: Endpoint) -> tuple[str, ...]:
+    return accepted_algorithms(endpoint.host_keys, certificates=bool(endpoint.authorities))
 
 
 def _ignore(phase: Phase) -> None:
     """Nobody wants to know."""
-
-
-def _abandon(wire: Wire, transport: EngineTransport | None) -> None:
-    if transport is not None:
-        transport.hang_up()
-    wire.close()
 
 
 def _exchange_keys(transport: EngineTransport, *, deadline: float) -> None:

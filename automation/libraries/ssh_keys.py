@@ -9,8 +9,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from automation.libraries.errors import AuthKeyUnusable
+from automation.libraries.errors import (
+    AuthKeyUnusable,
+    CertificateExpired,
+    CertificateNotYetValid,
+    CertificateUnusable,
+)
 from automation.libraries.types import Credentials
+from credentials.certificates import Certificate, CertificateError, read_certificate
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -18,7 +24,8 @@ PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPri
 def load_private_key(credentials: Credentials) -> paramiko.PKey | None:
     """The credentials' private key; None when they have none. Slow when it has a passphrase, on purpose.
 
-    OpenSSH, PEM and PKCS #8 texts of Ed25519, ECDSA and RSA keys are read. Raises `AuthKeyUnusable`.
+    OpenSSH, PEM and PKCS #8 texts of Ed25519, ECDSA and RSA keys are read. With a certificate the key logs
+    in by that. Raises `AuthKeyUnusable`, `CertificateUnusable`.
     """
     if credentials.private_key is None:
         return None
@@ -29,9 +36,44 @@ def load_private_key(credentials: Credentials) -> paramiko.PKey | None:
     )
     kind = _paramiko_kind(key)
     try:
-        return kind.from_private_key(io.StringIO(text.decode()))
+        loaded = kind.from_private_key(io.StringIO(text.decode()))
     except paramiko.SSHException:
         raise AuthKeyUnusable("The private key cannot be used for SSH") from None
+    if credentials.certificate:
+        public = key.public_key().public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+        if _read(credentials.certificate).public_key != public.decode():
+            raise CertificateUnusable("The user certificate was issued for another key than this one")
+        loaded.load_certificate(" ".join(credentials.certificate.split()[:2]))
+    return loaded
+
+
+def check_certificate(credentials: Credentials) -> None:
+    """Return only if there is no user certificate, or one that is valid now.
+
+    Raises `CertificateUnusable`, `CertificateExpired`, `CertificateNotYetValid`.
+    """
+    if not credentials.certificate:
+        return
+    found = _read(credentials.certificate)
+    if found.expired():
+        raise CertificateExpired(
+            "The user certificate has expired",
+            cause_hint=f"It was valid until {found.ends_at:%Y-%m-%d %H:%M} UTC" if found.ends_at else "",
+        )
+    if found.not_yet_valid():
+        raise CertificateNotYetValid("The user certificate is not valid yet")
+
+
+def _read(line: str) -> Certificate:
+    try:
+        found = read_certificate(line)
+    except CertificateError as error:
+        raise CertificateUnusable("The user certificate cannot be used", cause_hint=str(error)) from None
+    if found.kind != "user":
+        raise CertificateUnusable("The certificate is one for hosts, so nobody can log in with it")
+    return found
 
 
 def _parse(text: str, passphrase: str | None) -> PrivateKey:

@@ -18,15 +18,21 @@ OnOutput = Callable[[Stream, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to connect, and which host keys prove that it is the right machine.
+    """Where to connect, and what proves that it is the right machine.
 
     `host` is a name or an address (IPv6 without brackets). Each host key reads like a line of a public
-    key file without its comment: `ssh-ed25519 AAAAC3…`.
+    key file without its comment: `ssh-ed25519 AAAAC3…`. So does each of `authorities`: a host certificate
+    that one of these signed is accepted, too, if it names `host` or one of `principals`. A key among
+    `revoked_keys` proves nothing, whoever signed it. With `via` the target is reached through a bastion.
     """
 
     host: str
     port: int = 22
     host_keys: tuple[str, ...] = ()
+    authorities: tuple[str, ...] = ()
+    principals: tuple[str, ...] = ()
+    revoked_keys: tuple[str, ...] = ()
+    via: Hop | None = None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -36,7 +42,8 @@ class Endpoint:
 class Credentials:
     """Who logs in. Never printed: only the login name shows in `repr()`.
 
-    With a private key and a password, the key is tried first. `become_password` is what sudo asks for.
+    With a private key and a password, the key is tried first. `certificate` is the line of an OpenSSH user
+    certificate for that key. `become_password` is what sudo asks for.
     """
 
     username: str
@@ -44,6 +51,19 @@ class Credentials:
     private_key: Secret | None = field(default=None, repr=False)
     passphrase: Secret | None = field(default=None, repr=False)
     become_password: Secret | None = field(default=None, repr=False)
+    certificate: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One bastion on the way: a machine with a login of its own. Its endpoint may have a bastion again.
+
+    `name` is what errors call it.
+    """
+
+    name: str
+    endpoint: Endpoint
+    credentials: Credentials
 
 
 class Channel(Protocol):

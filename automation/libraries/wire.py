@@ -9,6 +9,7 @@ import selectors
 import socket
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from automation.libraries.deadlines import Deadlines, remaining
 from automation.libraries.errors import (
@@ -29,6 +30,24 @@ LARGEST_GREETING = 16 * 1024
 """Bytes of greeting, RFC 4253's lines before the version included, after which it cannot be SSH."""
 STAGGER = 0.25
 """Seconds between starting to try one address and the next (RFC 8305)."""
+
+
+class Line(Protocol):
+    """What an SSH connection runs over: a `Wire`, or a tunnel through another SSH connection.
+
+    `unanswered` counts the questions for a sign of life since the last byte came.
+    """
+
+    unanswered: int
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes: ...
+    def send(self, data: bytes, flags: int = 0, /) -> int: ...
+    def settimeout(self, value: float | None, /) -> None: ...
+    def wait_writable(self, *, deadline: float) -> bool: ...
+    def greet(self, own: bytes) -> None: ...
+    def give_back(self, data: bytes) -> None: ...
+    def cut(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Wire(socket.socket):
@@ -207,7 +226,7 @@ class _Dial:
         return ConnectUnreachable(f"{self._tried()} cannot be reached from here", cause_hint=hint)
 
 
-def exchange_greetings(wire: Wire, own: bytes, *, deadline: float) -> str:
+def exchange_greetings(wire: Line, own: bytes, *, deadline: float) -> str:
     """Send our version line, wait for the target's, and leave the latter to the SSH engine.
 
     Raises `BannerTimeout`, `NotSSH`, `NoCommonAlgorithm` (SSH 1) or `ProtocolFault`.

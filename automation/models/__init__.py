@@ -3,9 +3,9 @@
 from automation.models.access import AnsweredRequest as AnsweredRequest
 from automation.models.access import ApiToken as ApiToken
 from automation.models.approvals import Participant as Participant
+from automation.models.authorities import HostCertificateAuthority as HostCertificateAuthority
 from automation.models.inventory import Group as Group
 from automation.models.inventory import HostKey as HostKey
-from automation.models.inventory import Spool as Spool
 from automation.models.inventory import Target as Target
 from automation.models.inventory import TargetLock as TargetLock
 from automation.models.processes import Installation as Installation
@@ -22,6 +22,9 @@ from automation.models.runs import JobRun as JobRun
 from automation.models.runs import RunStatus as RunStatus
 from automation.models.runs import RunTarget as RunTarget
 from automation.models.runs import Shard as Shard
+from automation.models.spools import Spool as Spool
+from automation.models.target_tests import Round as Round
 from automation.models.target_tests import TargetTest as TargetTest
+from automation.models.uploads import InventoryUpload as InventoryUpload
 from automation.models.workflows import Workflow as Workflow
 from automation.models.workflows import WorkflowVersion as WorkflowVersion

@@ -8,18 +8,9 @@ from typing import Any
 from automation.definitions.conditions import Condition
 from automation.definitions.errors import ConditionError
 from automation.definitions.parameters import build_payload, prelude
-from automation.libraries.types import Credentials, Endpoint
 from automation.models import Attempt, ResultState
 from automation.workers.settle import Verdict
-from automation.workers.wire import Address
 from automation.workers.work import Work
-
-
-def address_of(work: Work, credentials: Credentials) -> Address:
-    """The frozen place, with today's secrets of the frozen login."""
-    leaf = work.leaf
-    endpoint = Endpoint(leaf["address"], leaf["port"], tuple(leaf["host_keys"]))
-    return Address(position=work.position, endpoint=endpoint, credentials=credentials)
 
 
 def payload_of(work: Work, attempt: Attempt) -> bytes:

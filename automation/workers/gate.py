@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import connection
+from django.db.models import Case, Q, Value, When
+from django.utils import timezone
 
-from automation.models import HostKey, JobRun, RunTarget, Target, TargetLock
+from automation.libraries.types import Credentials, Endpoint
+from automation.models import HostCertificateAuthority, HostKey, JobRun, RunTarget, Target, TargetLock
 from automation.models.inventory import fingerprint
 from automation.models.rows import insert_rows
 from automation.policy.today import policy_today
+from automation.ways import places, provable
+from automation.workers.logins import Logins
+from automation.workers.reach import Place, endpoint_of
 from automation.workers.work import Work
 from credentials.models import Credential
 
@@ -24,6 +30,10 @@ class Block:
 
     code: str
     message: str
+
+    def at(self, bastion: str) -> Block:
+        """The same, because of a bastion on the way."""
+        return Block(self.code, f"On the way, at bastion {bastion}: {self.message}")
 
 
 class Entrance:
@@ -103,8 +113,9 @@ class Drift:
     """Compares frozen leaves with the world, in a fixed number of queries for many targets."""
 
     def __init__(self, run: JobRun, works: list[Work]) -> None:
-        ids = [work.leaf["target"] for work in works]
+        ids = {place["target"] for work in works for place in places(work.leaf)}
         self.targets = _targets_now(ids) if ids else {}
+        self._authorities = _authorities_now() if ids else frozenset()
         self._policy = _policy_now(run) if ids else None
         self._run = run
 
@@ -112,19 +123,57 @@ class Drift:
         """The first reason for which this target may not be touched, or None."""
         if not work.intact:
             return Block("plan.changed", "What is stored for this target is not what was approved.")
-        return self._policy or self.keeps_away(work)
+        return self._policy or self._maintenance(work) or self.keeps_away(work)
+
+    def _maintenance(self, work: Work) -> Block | None:
+        # What has begun to change goes on: half a change is worse than one that disturbs somebody's work.
+        begun = work.row.state == RunTarget.State.CHANGING
+        target = self.targets.get(work.leaf["target"])
+        if target is None or not target.in_maintenance or begun or work.leaf.get("takes_maintenance", True):
+            return None
+        return Block("plan.changed", "Maintenance of the target began after the plan was made.")
 
     def keeps_away(self, work: Work) -> Block | None:
         """Why not even a question may be put to this target: it is not, or not surely, the one we know."""
-        leaf = work.leaf
-        if not leaf["host_keys"]:
+        own, *hops = places(work.leaf)
+        if block := self._place_block(own):
+            return block
+        blocks = ((self._place_block(hop), hop) for hop in hops)
+        return next((block.at(hop["name"]) for block, hop in blocks if block is not None), None)
+
+    def way_is_whole(self, work: Work) -> bool:
+        """Whether the target and each bastion on the way still exist, with a login."""
+        found = [self.targets.get(place["target"]) for place in places(work.leaf)]
+        return all(target is not None and target.credential is not None for target in found)
+
+    def endpoint(self, work: Work, logins: Logins) -> Endpoint:
+        """Where the frozen target is reached today, each bastion with its own login.
+
+        Raises DecryptionError, KeysUnusable; ValueError where the way is not whole.
+        """
+
+        def login(hop: Place) -> Credentials:
+            credential = self.targets[hop["target"]].credential
+            if credential is None:
+                raise ValueError(f"bastion {hop['name']} has no credential; drift should have said so")
+            return logins.of(credential, hop["login"]).credentials
+
+        revoked = {pk: sorted(target.revoked_keys) for pk, target in self.targets.items()}
+        return endpoint_of(work.leaf, login=login, revoked=revoked)
+
+    def _place_block(self, place: dict[str, Any]) -> Block | None:
+        if not provable(place):
             return Block("hostkey.unknown", "No host key of this target was trusted when the plan was made.")
-        target = self.targets.get(leaf["target"])
+        target = self.targets.get(place["target"])
         if target is None:
             return Block("plan.changed", "The target was deleted after the plan was made.")
         if not target.enabled:
             return Block("plan.changed", "The target was disabled after the plan was made.")
-        return _key_block(leaf, target) or _credential_block(leaf, target)
+        return (
+            _key_block(place, target)
+            or _authority_block(place, self._authorities)
+            or _credential_block(place, target)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +181,47 @@ class TargetNow:
     """What a target is today, as far as it may stop us."""
 
     enabled: bool
+    in_maintenance: bool
     trusted_keys: frozenset[str]
+    revoked_keys: frozenset[str]
     credential: Credential | None
 
 
-def _targets_now(ids: list[int]) -> dict[int, TargetNow]:
+def _targets_now(ids: set[int]) -> dict[int, TargetNow]:
     """Plain columns instead of objects: most of a run's targets share few credentials."""
-    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", "credential_id"))
-    credentials = Credential.objects.in_bulk({credential for _, _, credential in rows if credential})
-    keys: dict[int, set[str]] = defaultdict(set)
-    trusted = HostKey.objects.filter(target__in=ids, state=HostKey.State.TRUSTED)
-    for target, key_type, key in trusted.values_list("target_id", "key_type", "key"):
-        keys[target].add(f"{key_type} {key}")
+    over = Q(maintenance_until__isnull=False, maintenance_until__lte=timezone.now())
+    now = Case(When(Q(maintenance=True) & ~over, then=Value(value=True)), default=Value(value=False))
+    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", now, "credential_id"))
+    credentials = Credential.objects.in_bulk({credential for *_, credential in rows if credential})
+    decided = (HostKey.State.TRUSTED, HostKey.State.REVOKED)
+    keys: dict[tuple[int, str], set[str]] = defaultdict(set)
+    found = HostKey.objects.filter(target__in=ids, state__in=decided)
+    for target, state, key_type, key in found.values_list("target_id", "state", "key_type", "key"):
+        keys[target, state].add(f"{key_type} {key}")
     return {
-        target: TargetNow(enabled, frozenset(keys[target]), credentials.get(credential or 0))
-        for target, enabled, credential in rows
+        target: TargetNow(
+            enabled,
+            in_maintenance=resting,
+            trusted_keys=frozenset(keys[target, str(HostKey.State.TRUSTED)]),
+            revoked_keys=frozenset(keys[target, str(HostKey.State.REVOKED)]),
+            credential=credentials.get(credential or 0),
+        )
+        for target, enabled, resting, credential in rows
     }
+
+
+def _authorities_now() -> frozenset[str]:
+    return frozenset(each.line for each in HostCertificateAuthority.objects.filter(enabled=True))
+
+
+def _authority_block(place: dict[str, Any], today: frozenset[str]) -> Block | None:
+    gone = [line for line in place.get("authorities", []) if line not in today]
+    if not gone:
+        return None
+    names = ", ".join(fingerprint(line.split()[1]) for line in gone)
+    return Block(
+        "hostkey.changed", f"Certificate authorities no longer trusted since the plan was made: {names}."
+    )
 
 
 def _key_block(leaf: dict[str, Any], target: TargetNow) -> Block | None:

@@ -38,6 +38,7 @@ class Logins:
                 private_key=secrets.private_key,
                 passphrase=secrets.passphrase,
                 become_password=secrets.become_password,
+                certificate=credential.certificate,
             )
             self._known[key] = Login(given, Masker(secrets.present()))
         return self._known[key]

@@ -23,7 +23,6 @@ from automation.models.runs import FINAL
 from automation.workers import messages
 from automation.workers.corrections import Corrections, correct_status
 from automation.workers.draining import draining
-from automation.workers.errand import address_of
 from automation.workers.gate import Drift
 from automation.workers.inbox import Crew, Inbox
 from automation.workers.logins import Logins
@@ -31,7 +30,7 @@ from automation.workers.output import OutputStore
 from automation.workers.queue import enqueue
 from automation.workers.recorder import Recorder
 from automation.workers.shard import load_works
-from automation.workers.wire import Errand, Wire
+from automation.workers.wire import Address, Errand, Wire
 from automation.workers.work import Work
 from credentials.keys import KeysUnusable
 from credentials.sealed import DecryptionError
@@ -153,9 +152,10 @@ class Reconciliation:
             raise ValueError(f"{work.row} has no credential; drift should have said so")
         try:
             login = self._logins.of(credential, work.leaf["login"])
+            endpoint = self._drift.endpoint(work, self._logins)
         except (DecryptionError, KeysUnusable) as error:
             return Unanswered(work.position, "credential.unreadable", str(error))
-        work.address = address_of(work, login.credentials)
+        work.address = Address(work.position, endpoint, login.credentials)
         work.output = OutputStore(attempt, login.masker)
         self._wire.reclaim(
             Errand(work.address, _order(work, attempt), work.control),

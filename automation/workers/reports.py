@@ -9,9 +9,10 @@ from functools import singledispatchmethod
 from django.utils import timezone
 
 from automation.libraries.errors import LibraryError
-from automation.models import Attempt, AttemptState, HostKey, JobRun, ResultState, Spool
+from automation.models import Attempt, AttemptState, JobRun, ResultState, Spool
 from automation.workers import messages
 from automation.workers.endings import Endings
+from automation.workers.reach import keep_shown_key
 from automation.workers.recorder import Recorder
 from automation.workers.settle import (
     Verdict,
@@ -35,6 +36,7 @@ FINAL_REFUSALS = {
 }
 PASSING = (
     "connect.",
+    "bastion.connect",
     "resolve.",
     "ssh.banner",
     "ssh.kex",
@@ -76,19 +78,8 @@ class Reports:
         work.busy, work.connected = False, True
         if message.probe is None or work.row.target_id is None or work.attempt is None:
             return
-        work.spools[work.attempt.become], _ = Spool.objects.update_or_create(
-            target_id=work.row.target_id,
-            become=work.attempt.become,
-            defaults={
-                "spool_id": message.probe.spool_id or "",
-                "path": message.probe.spool or "",
-                "boot": message.probe.boot,
-                "detach": message.probe.detach,
-                "guard": message.probe.guard,
-                "survives_logout": message.probe.survives_logout,
-                "seen_at": timezone.now(),
-            },
-        )
+        become = work.attempt.become
+        work.spools[become] = Spool.objects.found(work.row.target_id, message.probe, become=become)
 
     @_apply.register
     def _started(self, message: messages.Started, run: JobRun, work: Work) -> None:
@@ -130,8 +121,8 @@ class Reports:
                 self._endings.close_attempt(work, AttemptState.FENCED, message.error.code)
             work.pause(2.0 ** (work.losses - 1))
             return
-        if message.error.code == "hostkey.changed":
-            _record_other_key(work, message.error)
+        if message.error.code.startswith("hostkey."):
+            keep_shown_key(work.leaf, message.error)
         self._endings.give_up(run, work, verdict_of_error(message.error))
 
     @_apply.register
@@ -235,11 +226,3 @@ def start_recovery(work: Work) -> None:
     work.recovering, work.losses = True, 0
     left = max(0.0, float(step.timeout) - work.tried.intent_age)
     work.give_up_at = time.monotonic() + left + RECOVERY_SECONDS
-
-
-def _record_other_key(work: Work, error: LibraryError) -> None:
-    """Keep the key that was shown instead of the trusted one: a person must look at it."""
-    presented = getattr(error, "presented", "")
-    if presented and work.row.target is not None:
-        key_type, key = presented.split()[:2]
-        HostKey.objects.saw(work.row.target, key_type, key, HostKey.State.CHANGED)

@@ -12,14 +12,14 @@ from automation.libraries.envelope import Order
 from automation.models import Attempt, AttemptState, JobRun, ResultState
 from automation.workers import gate
 from automation.workers.endings import Endings
-from automation.workers.errand import address_of, condition_holds, payload_of
+from automation.workers.errand import condition_holds, payload_of
 from automation.workers.logins import Logins
 from automation.workers.output import OutputStore
 from automation.workers.recorder import Recorder
 from automation.workers.reports import start_recovery
 from automation.workers.sequence import Begin, Finish, Skip
 from automation.workers.settle import Verdict
-from automation.workers.wire import Errand, Wire
+from automation.workers.wire import Address, Errand, Wire
 from automation.workers.work import Work, begin_result
 
 OUTPUT_LIMIT = 1024**3
@@ -109,15 +109,17 @@ class Steering:
         block = drift.blocks(work)
         if block is not None:
             return Verdict(ResultState.BLOCKED, block.code, block.message)
-        self._locate(work, drift.targets[work.leaf["target"]])
+        self._locate(work, drift)
         return None
 
-    def _locate(self, work: Work, target: gate.TargetNow) -> None:
+    def _locate(self, work: Work, drift: gate.Drift) -> None:
         """Set where and as whom the target is reached."""
-        if target.credential is None:
+        credential = drift.targets[work.leaf["target"]].credential
+        if credential is None:
             raise ValueError(f"{work.row} has no credential; drift should have said so")
-        login = self._logins.of(target.credential, work.leaf["login"])
-        work.address, work.masker = address_of(work, login.credentials), login.masker
+        login = self._logins.of(credential, work.leaf["login"])
+        endpoint = drift.endpoint(work, self._logins)
+        work.address, work.masker = Address(work.position, endpoint, login.credentials), login.masker
 
     def _enter(self, run: JobRun, drift: gate.Drift) -> None:
         entering, self._entering = self._entering, []
@@ -164,11 +166,10 @@ class Steering:
         """Hand out the job that the open attempt needs in its state."""
         attempt = work.tried
         if work.address is None:
-            target = drift.targets.get(work.leaf["target"])
-            if target is None or target.credential is None:
+            if not drift.way_is_whole(work):
                 self._nobody_to_ask(run, work, attempt)
                 return
-            self._locate(work, target)
+            self._locate(work, drift)
         if work.output is None:
             work.output = OutputStore(attempt, work.masker)
         if attempt.state == AttemptState.CLAIMED:
@@ -178,7 +179,7 @@ class Steering:
 
     def _nobody_to_ask(self, run: JobRun, work: Work, attempt: Attempt) -> None:
         """The target or its credential was deleted while an attempt was open."""
-        text = "The target or its credential was deleted while the step was under way."
+        text = "The target, a bastion or a credential was deleted while the step was under way."
         if attempt.state == AttemptState.CLAIMED or attempt.mode == Attempt.Mode.PLAIN:
             self._endings.give_up(run, work, Verdict(ResultState.BLOCKED, "credential.missing", text))
         else:

@@ -14,6 +14,7 @@ from automation.models import AnsweredRequest, JobRun, QueueProbe, Shard, Worker
 from automation.workers.clock import lease_clock
 from automation.workers.queue import Cluster, enqueue
 from automation.workers.reconcile import wake_reconciliation
+from automation.workers.rounds import wake_rounds
 
 CLUSTERS: tuple[Cluster, ...] = ("control", "execution")
 PROBE_SECONDS = 10.0
@@ -43,6 +44,7 @@ class Sweeper:
         for run_id in JobRun.objects.overdue_for_approval().values_list("pk", flat=True):
             expire(run_id)
         wake_reconciliation()
+        wake_rounds()
         probe_queues()
         if now - self._tidied_at > TIDY_SECONDS:
             tidy()

@@ -1,55 +1,176 @@
-"""Carrying out the test of a target, and keeping the host key that it showed for a person to look at."""
+"""Carrying out looks at targets: tests, scans of host keys and facts, one at a time or in rounds.
+
+What goes over the wire runs in threads that know no database; the worker's own thread reads and stores.
+"""
 
 from __future__ import annotations
 
-from automation.libraries.errors import HostKeyChanged, HostKeyUnknown
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from automation.libraries.connection_manager import ConnectionManager
+from automation.libraries.errors import LibraryError
+from automation.libraries.facts import Fact, collect_facts
+from automation.libraries.host_key_scan import ScannedKey
 from automation.libraries.results import ConnectionTest
-from automation.libraries.target_check import check_target
 from automation.libraries.types import Credentials, Endpoint
-from automation.models import HostKey, Target, TargetTest
+from automation.models import HostKey, Installation, Spool, Target, TargetTest
 from automation.models.inventory import fingerprint
+from automation.ways import Ways
 from automation.workers.logins import Logins
+from automation.workers.reach import Place, endpoint_of, keep_shown_key
 from credentials.keys import KeysUnusable
+from credentials.models import Credential
 from credentials.sealed import DecryptionError
+
+WIDTH = 8
+"""Targets that are looked at side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look, ready for the wire."""
+
+    test: TargetTest
+    leaf: dict[str, Any]
+    endpoint: Endpoint
+    credentials: Credentials = field(repr=False)
+    try_sudo: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came back: a test's result, or keys, or facts, or an error."""
+
+    seconds: float
+    tested: ConnectionTest | None = None
+    keys: tuple[ScannedKey, ...] = ()
+    facts: dict[str, Fact] = field(default_factory=dict)
+    error: LibraryError | None = None
 
 
 def carry_out(number: int) -> None:
-    """Carry out test `number`, if nobody else does."""
-    test = TargetTest.objects.claim(number)
-    if test is None:
-        return
-    target = test.target
-    if target.transport != Target.Transport.SSH:
-        test.refuse(
-            "transport.unsupported",
-            f"{target.name} is reached over {target.transport}, which cannot be tested yet.",
-            "Test it when this portal can reach such targets.",
-        )
-        return
+    """Carry out look `number`, if nobody else does."""
+    carry_out_all([number])
+
+
+def carry_out_all(numbers: Iterable[int], *, until: Callable[[], bool] = lambda: True) -> None:
+    """Carry out these looks, a few side by side; none is begun any more once `until` says no."""
+    manager = ConnectionManager()
+    preparer = Preparer()
+    installation = Installation.identity()
+    under_way: dict[Future[Found], Look] = {}
+    left = iter(numbers)
     try:
-        credentials = _login_of(target)
-    except (DecryptionError, KeysUnusable) as error:
-        test.refuse("credential.unreadable", str(error), "Enter the secrets of its credential anew.")
+        with ThreadPoolExecutor(WIDTH, thread_name_prefix="look") as pool:
+            while True:
+                while len(under_way) < WIDTH and until() and (number := next(left, None)) is not None:
+                    if (look := preparer.look(number)) is not None:
+                        under_way[pool.submit(take_look, look, manager, installation)] = look
+                if not under_way:
+                    return
+                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for each in done:
+                    store(under_way.pop(each), each.result())
+    finally:
+        manager.close()
+
+
+class Preparer:
+    """From rows to what threads need, or a refusal where a look is not possible."""
+
+    def __init__(self) -> None:
+        self._logins = Logins()
+
+    def look(self, number: int) -> Look | None:
+        """None when somebody else has it, or nothing can be tried; then the row tells why."""
+        test = TargetTest.objects.claim(number)
+        if test is None:
+            return None
+        target = test.target
+        if target.transport != Target.Transport.SSH:
+            test.refuse(
+                "transport.unsupported",
+                f"{target.name} is reached over {target.transport}, which cannot be tested yet.",
+                "Test it when this portal can reach such targets.",
+            )
+            return None
+        try:
+            return self._look(test, target)
+        except (DecryptionError, KeysUnusable) as error:
+            test.refuse("credential.unreadable", str(error), "Enter the secrets of its credential anew.")
+        except ValueError as error:
+            test.refuse("target.way", str(error), "Give one of them another bastion.")
+        return None
+
+    def _look(self, test: TargetTest, target: Target) -> Look:
+        ways = Ways.of([target])
+        leaf = ways.place(target) | {"via": ways.via(target)}
+        logins = {hop.pk: self._login(hop.credential) for hop in target.way(ways.bastions)}
+        revoked = {each.pk: each.revoked_keys() for each in (target, *ways.bastions.values())}
+
+        def login(place: Place) -> Credentials:
+            return logins[place["target"]]
+
+        endpoint = endpoint_of(leaf, login=login, revoked=revoked)
+        sends_nothing = test.kind == TargetTest.Kind.SCAN
+        own = Credentials(username="") if sends_nothing else self._login(target.credential)
+        # By the clock sudo is tried only where it has worked: elsewhere it would alarm somebody every hour.
+        try_sudo = not test.scheduled or target.spools.filter(become=True).exists()
+        return Look(test, leaf, endpoint, own, try_sudo)
+
+    def _login(self, credential: Credential | None) -> Credentials:
+        if credential is None or not credential.enabled:
+            # A look goes as far as it can without one: the machine's identity is learned all the same.
+            return Credentials(username="")
+        return self._logins.of(credential, credential.username).credentials
+
+
+def take_look(look: Look, manager: ConnectionManager, installation: str) -> Found:
+    """In a thread: no database. Faults of our own are told as such, none is lost."""
+    started = time.monotonic()
+    try:
+        if look.test.kind == TargetTest.Kind.SCAN:
+            return Found(keys=manager.scan(look.endpoint), seconds=time.monotonic() - started)
+        if look.test.kind == TargetTest.Kind.FACTS:
+            with manager.connection(look.endpoint, look.credentials) as connection:
+                facts = collect_facts(connection)
+            return Found(facts=facts, seconds=time.monotonic() - started)
+        tested = manager.test(
+            look.endpoint, look.credentials, installation=installation, try_sudo=look.try_sudo
+        )
+        return Found(tested=tested, error=tested.error, seconds=tested.duration)
+    except LibraryError as error:
+        return Found(error=error, seconds=time.monotonic() - started)
+
+
+def store(look: Look, found: Found) -> None:
+    """Write what was found, and keys that a person must look at."""
+    test, target = look.test, look.test.target
+    keep_shown_key(look.leaf, found.error)
+    if found.tested is not None:
+        shown = found.tested.host_key if not (found.error and found.error.hop) else ""
+        test.finish(found.tested, fingerprint=fingerprint(shown.split()[1]) if shown else "")
+        _keep_spools(target, found.tested)
         return
-    result = check_target(Endpoint(target.address, target.port, tuple(target.trusted_keys())), credentials)
-    test.finish(result, fingerprint=_remember(target, result))
+    if test.kind == TargetTest.Kind.FACTS and found.error is None:
+        target.learn(found.facts)
+    for key in found.keys:
+        _keep_scanned(target, key)
+    test.conclude(found.error, seconds=found.seconds)
 
 
-def _login_of(target: Target) -> Credentials:
-    credential = target.credential
-    if credential is None or not credential.enabled:
-        # The test goes as far as it can without one: the machine's identity is learned all the same.
-        return Credentials(username="")
-    return Logins().of(credential, credential.username).credentials
+def _keep_spools(target: Target, tested: ConnectionTest) -> None:
+    for become, probe in tested.probes.items():
+        Spool.objects.found(target.pk, probe, become=become)
 
 
-def _remember(target: Target, result: ConnectionTest) -> str:
-    """Keep the key that was shown instead of a trusted one; the fingerprint of whichever was shown."""
-    if not result.host_key:
-        return ""
-    key_type, key = result.host_key.split()[:2]
-    if isinstance(result.error, HostKeyChanged):
-        HostKey.objects.saw(target, key_type, key, HostKey.State.CHANGED)
-    elif isinstance(result.error, HostKeyUnknown):
-        HostKey.objects.saw(target, key_type, key, HostKey.State.PENDING)
-    return fingerprint(key)
+def _keep_scanned(target: Target, key: ScannedKey) -> None:
+    """A key of a type of which another one is trusted is an alarm, as in a test."""
+    key_type, blob = key.line.split()
+    trusted = [line.split() for line in target.trusted_keys()]
+    other = any(known[0] == key_type and known[1] != blob for known in trusted)
+    HostKey.objects.saw(target, key_type, blob, HostKey.State.CHANGED if other else HostKey.State.PENDING)

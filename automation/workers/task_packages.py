@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from django.core import signing
 
-TASKS: Final = frozenset({"advance", "run_shard", "probe", "reconcile", "sweep", "test_target"})
+TASKS: Final = frozenset({"advance", "run_shard", "probe", "reconcile", "sweep", "test_target", "look_round"})
 SALT: Final = "opsportal.queue"
 LONGEST: Final = 500  # characters; a genuine row has about 100
 

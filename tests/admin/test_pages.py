@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from automation.models import ApiToken, Group, HostKey, JobRun, Target
+from automation.models import ApiToken, Group, HostCertificateAuthority, HostKey, JobRun, Target
 from credentials.models import Credential
 from tests.admin.conftest import PASSWORD, SUDO
 
@@ -21,6 +21,7 @@ Token = tuple[ApiToken, str]
 SHOWN_MODELS = {
     "automation.ApiToken",
     "automation.Group",
+    "automation.HostCertificateAuthority",
     "automation.HostKey",
     "automation.JobRun",
     "automation.Target",
@@ -34,6 +35,7 @@ SHOWN_MODELS = {
 @pytest.fixture
 def rows(credential: Credential, host_key: HostKey, run: JobRun, token: Token) -> None:
     """At least one row of every model."""
+    HostCertificateAuthority.objects.create(name="site", key_type=host_key.key_type, key=host_key.key)
 
 
 def addresses(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:

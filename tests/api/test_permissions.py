@@ -9,8 +9,8 @@ import pytest
 from django.urls import URLPattern, get_resolver
 from rest_framework.test import APIClient
 
-from automation.api.inventory import GroupViews
-from automation.models import Group, HostKey, JobRun, Target
+from automation.api.groups import GroupViews
+from automation.models import Group, HostCertificateAuthority, HostKey, JobRun, Target
 from automation.models.workflows import Workflow
 from automation.roles import ROLES, SCOPES
 from credentials.models import Credential
@@ -24,8 +24,13 @@ TABLE: dict[str, dict[str, str]] = {
     "targets/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
     "targets/<pk>/test/": {"POST": "runs:submit"},
     "targets/<pk>/tests/": {"GET": "inventory:read"},
+    "targets/<pk>/scan/": {"POST": "runs:submit"},
+    "targets/<pk>/facts/": {"POST": "runs:submit"},
+    "targets/looks/": {"POST": "runs:submit"},
     "groups/": {"GET": "inventory:read", "POST": "inventory:write"},
     "groups/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
+    "inventory/import/": {"POST": "inventory:write"},
+    "inventory/export/": {"GET": "inventory:read"},
     "credentials/": {"GET": "inventory:read", "POST": "credentials:write"},
     "credentials/<pk>/": {
         "GET": "inventory:read",
@@ -36,10 +41,19 @@ TABLE: dict[str, dict[str, str]] = {
     "host-keys/<pk>/": {"GET": "inventory:read"},
     "host-keys/<pk>/trust/": {"POST": "inventory:write"},
     "host-keys/<pk>/revoke/": {"POST": "inventory:write"},
+    "host-keys/trust/": {"POST": "inventory:write"},
+    "host-keys/revoke/": {"POST": "inventory:write"},
+    "host-certificate-authorities/": {"GET": "inventory:read", "POST": "inventory:write"},
+    "host-certificate-authorities/<pk>/": {
+        "GET": "inventory:read",
+        "PATCH": "inventory:write",
+        "DELETE": "inventory:write",
+    },
     "workflows/": {"GET": "runs:read", "POST": "runs:submit"},
     "workflows/<name>/": {"GET": "runs:read"},
     "workflows/<name>/versions/": {"GET": "runs:read"},
     "runs/": {"GET": "runs:read", "POST": "runs:submit"},
+    "runs/command/": {"POST": "runs:submit"},
     "runs/<pk>/": {"GET": "runs:read"},
     "runs/<pk>/plan/": {"GET": "runs:read"},
     "runs/<pk>/results/": {"GET": "runs:read"},
@@ -53,7 +67,16 @@ TABLE: dict[str, dict[str, str]] = {
     "tokens/<pk>/": {"DELETE": "runs:read"},
 }
 # What needs a person beside the scope.
-PERSONS_ONLY = {"host-keys/<pk>/trust/", "host-keys/<pk>/revoke/", "workflows/", "tokens/"}
+PERSONS_ONLY = {
+    "host-keys/<pk>/trust/",
+    "host-keys/<pk>/revoke/",
+    "host-keys/trust/",
+    "host-keys/revoke/",
+    "host-certificate-authorities/",
+    "host-certificate-authorities/<pk>/",
+    "workflows/",
+    "tokens/",
+}
 HELD: dict[str, frozenset[str]] = {
     **{role: frozenset(scopes) for role, scopes in ROLES.items()},
     "mallory": frozenset(),
@@ -99,6 +122,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
     credential.set_secrets(password=Secret("hunter2hunter2"))
     target = Target.objects.get(name="web1")
     key = HostKey.objects.saw(target, "ssh-ed25519", HOST_KEY, HostKey.State.PENDING)
+    authority = HostCertificateAuthority.objects.create(name="site", key_type="ssh-ed25519", key=HOST_KEY)
     Workflow.objects.publish(READ_UPTIME, text="", author=None)
     run = submit_as(clients["operator"])
     return {
@@ -106,9 +130,11 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "groups": str(Group.objects.get().pk),
         "credentials": str(credential.pk),
         "host-keys": str(key.pk),
+        "host-certificate-authorities": str(authority.pk),
         "workflows": "uptime",
         "runs": str(run.pk),
         "tokens": "1",
+        "inventory": "",
     }
 
 
@@ -121,7 +147,7 @@ def expected(who: str, route: str, method: str) -> set[int] | None:
         return {405}
     if scope not in HELD[who]:
         return {403}
-    if who == "ai" and route in PERSONS_ONLY and method == "POST":
+    if who == "ai" and route in PERSONS_ONLY and method != "GET":
         return {403}
     return None
 

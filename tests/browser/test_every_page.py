@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -44,13 +45,15 @@ def furniture(installation: Installation, web_servers: Hosts, desk: Desk) -> Ite
     stranger = {**web_servers.inventory()["hosts"][0], "name": "stranger", "environment": "dev"}
     for left_out in ("role", "groups"):
         stranger.pop(left_out, None)
-    untrusted(installation, stranger)
+    untrusted(installation, {**stranger, "bastion": "web2"})
     with httpx.Client(
         base_url=f"http://127.0.0.1:{installation.portal.port}/api/v1/",
         headers={"Authorization": f"Bearer {installation.token('ada', 'person', 'admin')}"},
     ) as client:
         client.post("workflows/", json={"definition": WORKFLOW}).raise_for_status()
         targets = {row["name"]: row["id"] for row in client.get("targets/").json()["results"]}
+        look_at(client, targets["web1"], "facts", "test")
+        authority(client, web_servers.inventory()["hosts"][0]["host_key"])
         asked = client.post("proposals/", json={"request": "update nginx on web servers"})
         asked.raise_for_status()
     failed = desk.submit(read_step(BROKEN), read_step("uptime", "uptime"), targets="group:web")
@@ -67,6 +70,25 @@ def furniture(installation: Installation, web_servers: Hosts, desk: Desk) -> Ite
     )
     for name in web_servers.names:
         web_servers.raw(name, "touch", GATE)
+
+
+def look_at(client: httpx.Client, target: int, *kinds: str) -> None:
+    """Have a worker look, and wait until it has."""
+    for kind in kinds:
+        client.post(f"targets/{target}/{kind}/").raise_for_status()
+    for _ in range(300):
+        looks = client.get(f"targets/{target}/tests/").json()["results"]
+        if all(look["state"] == "done" for look in looks):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the looks did not end: {looks}")
+
+
+def authority(client: httpx.Client, key: str) -> None:
+    """Trust what signs host certificates; here a machine's own key, which signs nothing."""
+    key_type, blob = key.split()[:2]
+    body = {"name": "site", "key_type": key_type, "key": blob, "patterns": ["web*"]}
+    client.post("host-certificate-authorities/", json=body).raise_for_status()
 
 
 def untrusted(installation: Installation, entry: dict[str, object]) -> None:
@@ -90,13 +112,24 @@ PAGES: dict[str, tuple[Role | None, Callable[[Furniture], str]]] = {
     "targets": ("viewer", lambda _: reverse("targets")),
     "target": ("operator", lambda there: reverse("target", args=[there.target])),
     "target-untrusted": ("admin", lambda there: reverse("target", args=[there.untrusted])),
+    "host-keys": ("admin", lambda _: reverse("host-keys")),
+    "host-keys-trusted": ("viewer", lambda _: reverse("host-keys") + "?state=trusted"),
+    "groups": ("admin", lambda _: reverse("groups")),
+    "inventory-import": ("admin", lambda _: reverse("inventory-import")),
+    "command": ("operator", lambda _: reverse("command")),
     "workflows": ("viewer", lambda _: reverse("workflows")),
     "workflow": ("operator", lambda _: reverse("workflow", args=[WORKFLOW["name"]])),
     "workflow-run": ("operator", lambda _: reverse("workflow-run", args=[WORKFLOW["name"]])),
 }
 # The administration's pages are made by django-unfold: what it brings is listed, anything else fails.
 # Its icons to search and to sort are 18 pixels wide where WCAG 2.2 asks for 24.
-ADMIN_PAGES = ("auth_user", "automation_target", "automation_hostkey", "credentials_credential")
+ADMIN_PAGES = (
+    "auth_user",
+    "automation_target",
+    "automation_hostkey",
+    "automation_hostcertificateauthority",
+    "credentials_credential",
+)
 KNOWN_IN_ADMIN = re.compile(r"target-size: .*(#searchbar-submit|sortremove|toggle|base-500|href=\"\?o=)")
 
 

@@ -167,6 +167,37 @@ def test_a_file_that_is_no_inventory_is_refused(run: Run, tmp_path: Path, text: 
         run("import_inventory", str(file))
 
 
-def test_other_formats_are_refused_with_a_way_out(run: Run, inventory: Any) -> None:
-    with pytest.raises(CommandError, match="Convert the file to JSON"):
-        run("import_inventory", inventory(), "--format", "csv")
+def test_a_file_of_another_format_is_refused_and_not_quoted(run: Run, inventory: Any) -> None:
+    for other in ("csv", "ansible"):
+        with pytest.raises(CommandError) as caught:
+            run("import_inventory", inventory(password=PASSWORD), "--format", other)
+        assert PASSWORD not in str(caught.value)
+
+
+def hosts_file(folder: Path, *hosts: dict[str, Any]) -> str:
+    file = folder / "hosts.json"
+    file.write_text(json.dumps({"hosts": [{"address": "10.0.0.1"} | host for host in hosts]}))
+    return str(file)
+
+
+def test_a_target_is_put_behind_one_further_down_in_the_file(run: Run, tmp_path: Path) -> None:
+    file = hosts_file(tmp_path, {"name": "app", "bastion": "Gate"}, {"name": "gate"})
+    out, _ = run("import_inventory", file)
+    assert out == "Imported: 1 bastions set, 2 targets made.\n"
+    bastion = Target.objects.get(name="app").bastion
+    assert bastion == Target.objects.get(name="gate")
+    assert run("import_inventory", file)[0] == "Imported: 2 targets unchanged.\n"
+
+
+def test_bastions_that_are_not_there_or_lead_in_a_circle_import_nothing(run: Run, tmp_path: Path) -> None:
+    file = hosts_file(
+        tmp_path,
+        {"name": "app", "bastion": "gote"},
+        {"name": "gate", "bastion": "inner"},
+        {"name": "inner", "bastion": "gate"},
+    )
+    with pytest.raises(CommandError) as caught:
+        run("import_inventory", file)
+    assert "There is no target 'gote'; did you mean 'gate'?" in str(caught.value)
+    assert "circle" in str(caught.value)
+    assert not Target.objects.exists()

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from automation.dashboard.plan import lasting, rollout_words
-from automation.dashboard.plan_targets import reasons
+from automation.dashboard.plan_targets import why
 from automation.definitions.query import parse
 from automation.models import JobRun, Participant, Target
 from automation.models.inventory import fingerprint
@@ -81,7 +81,7 @@ def decide(client: Client, run: JobRun, verb: str = "approve", **fields: str) ->
 def test_the_reason_a_target_is_in_is_what_the_query_found_in_its_leaf(
     query: str, expected: list[str]
 ) -> None:
-    assert reasons(parse(query), LEAF) == expected
+    assert why(parse(query), LEAF) == expected
 
 
 def test_the_page_shows_the_sentence_the_commands_and_every_target_as_frozen(run: JobRun, ben: User) -> None:

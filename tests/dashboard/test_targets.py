@@ -184,7 +184,7 @@ def test_a_viewer_sees_why_he_cannot_test(enter: Callable[[str], Client], web: l
         "This needs the role operator or admin"
         in viewer.get(reverse("target", args=[web[0].pk])).content.decode()
     )
-    assert viewer.post(reverse("target-test", args=[web[0].pk])).status_code == 403
+    assert viewer.post(reverse("target-look", args=[web[0].pk, "test"])).status_code == 403
     assert not TargetTest.objects.exists()
 
 
@@ -192,7 +192,7 @@ def test_a_test_is_asked_for_and_followed(
     enter: Callable[[str], Client], web: list[Target], people: dict[str, User]
 ) -> None:
     operator = enter("operator")
-    answer = operator.post(reverse("target-test", args=[web[0].pk]))
+    answer = operator.post(reverse("target-look", args=[web[0].pk, "test"]))
     assert answer.headers["Location"] == reverse("target", args=[web[0].pk]) + "#test"
     test = web[0].tests.get()
     assert (test.asked_by, test.state) == (people["operator"], "waiting")
@@ -225,14 +225,15 @@ def test_hostile_names_are_text(enter: Callable[[str], Client], make_target: Mak
 
 
 @pytest.mark.parametrize(
-    "name", ["target", "target-tested", "host-key-trust", "host-key-revoke", "target-test"]
+    "name", ["target", "target-tested", "host-key-trust", "host-key-revoke", "target-look"]
 )
 def test_mallory_and_strangers_get_nothing(
     enter: Callable[[str], Client], pending: HostKey, client: Client, name: str
 ) -> None:
     pk = pending.pk if name.startswith("host-key") else pending.target_id
+    page = reverse(name, args=[pk, "test"] if name == "target-look" else [pk])
     for method in ("get", "post"):
-        assert getattr(enter("mallory"), method)(reverse(name, args=[pk])).status_code in (403, 405)
-        answer = getattr(client, method)(reverse(name, args=[pk]))
+        assert getattr(enter("mallory"), method)(page).status_code in (403, 405)
+        answer = getattr(client, method)(page)
         assert answer.status_code == 302
         assert answer.headers["Location"].startswith(reverse("sign-in"))

@@ -222,7 +222,8 @@ def test_hundreds_of_failed_and_closed_connections_leave_nothing(sshd: Sshd) -> 
 
 
 def test_what_is_used_of_paramiko_beside_its_documented_parts_is_there() -> None:
-    for name in ("_next_channel", "_send_message", "_channel_handler_table"):
+    answers = ("_parse_channel_open_failure", "_parse_channel_open_success")
+    for name in ("_next_channel", "_send_message", "_channel_handler_table", *answers):
         assert hasattr(paramiko.Transport, name)
     lifecycle = ("_set_transport", "_set_window", "_close_internal", "_set_closed", "_handle_close")
     data = ("_feed", "_feed_extended", "_send_eof", "_event_pending", "_request_failed", "_check_add_window")

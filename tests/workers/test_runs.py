@@ -1,9 +1,11 @@
 """Runs from submission to the end, over real SSH."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from automation.models import Attempt, HostKey, JobRun, OutputChunk, RunTarget, Target, TargetLock
 from automation.plan import PlanError
@@ -158,6 +160,17 @@ def test_a_target_disabled_after_the_plan_was_made_is_blocked(spine: Spine) -> N
     Target.objects.update(enabled=False)
     spine.drain()
     assert spine.codes(run) == {"plan.changed"}
+
+
+def test_a_target_whose_maintenance_began_after_the_plan_was_made_is_blocked(spine: Spine) -> None:
+    (ended,) = spine.add_targets("a")
+    (resting,) = spine.add_targets("b")
+    run = spine.submit(change(spine))
+    ended.start_maintenance(until=timezone.now() - timedelta(minutes=1))
+    resting.start_maintenance(reason="new disks")
+    spine.drain()
+    assert spine.states(run)["a"] == ["succeeded"]
+    assert run.results.get(run_target__name="b").code == "plan.changed"
 
 
 def test_edited_groups_and_variables_change_nothing_in_a_waiting_run(spine: Spine) -> None:

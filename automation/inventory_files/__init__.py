@@ -1,0 +1,1 @@
+"""Inventory files: read row by row from JSON, CSV and Ansible inventories, and written again."""
