@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,8 @@ from credentials.secret import Secret
 
 MAX_KEY_BYTES = 64 * 1024
 MAX_ROWS = 50_000
+MAX_TAG = 100
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 IGNORED = ("jump", "page")
 # What goes into the target as it stands.
 PLAIN = ("address", "port", "platform", "transport", "tags", "environment", "zone", "variables")
@@ -28,11 +31,16 @@ USE_A_CREDENTIAL = "Make a credential in the portal and name it in the field cre
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+    # JSON can spell what no database holds: NUL, and half of a surrogate pair.
+    return isinstance(value, str) and bool(value) and "\x00" not in value and not _SURROGATE.search(value)
 
 
 def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_tags(value: object) -> bool:
+    return isinstance(value, list) and all(_is_text(each) and len(each) <= MAX_TAG for each in value)
 
 
 Kind = tuple[Callable[[object], bool], str]
@@ -54,7 +62,7 @@ TARGET_KINDS: dict[str, Kind] = {
     "platform": _TEXT,
     "transport": _TEXT,
     "groups": _TEXTS,
-    "tags": _TEXTS,
+    "tags": (_are_tags, f"a list of texts, each of at most {MAX_TAG} characters"),
     "environment": _TEXT,
     "zone": _TEXT,
     "bastion": _TEXT,

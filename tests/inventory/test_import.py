@@ -189,6 +189,16 @@ def test_json_mistakes_name_the_line_of_their_row(admin: APIClient) -> None:
     assert "stands twice" in twice["message"]
 
 
+@pytest.mark.parametrize("text", [r"\u0000", r"\ud800"])
+def test_text_that_no_database_holds_is_refused(admin: APIClient, text: str) -> None:
+    for key in (f'"tags": ["{text}"]', f'"variables": {{"x": "{text}"}}', f'"zone": "{text}"'):
+        content = f'{{"hosts": [{{"name": "a", "address": "10.0.0.1", {key}}}]}}'
+        assert imported(admin, content, "json").json()["code"] == "inventory.invalid", key
+    for key in ("name", "description"):
+        named = f'{{"groups": [{{"name": "g", "{key}": "{text}"}}]}}'.replace('"name": "g", "name"', '"name"')
+        assert imported(admin, named, "json").json()["code"] == "inventory.invalid", key
+
+
 def test_a_dry_run_tells_each_row_and_changes_nothing(admin: APIClient) -> None:
     target("web1", environment="dev")
     text = "name,address,environment,groups\nweb1,web1.example.org,prod,new\nweb2,10.0.0.2,,\n"
