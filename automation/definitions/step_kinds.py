@@ -1,0 +1,60 @@
+"""What a step may have beside its scripts: a rule for trying again, and the kinds that need no script."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
+
+from automation.definitions.durations import Seconds
+
+MAX_TRIES = 10
+MAX_DELAY = 3600
+MAX_REBOOT = 7200
+RetryOn = Literal["failed", "timed_out", "unreachable"]
+
+REBOOT_BASH = "systemctl reboot || shutdown -r now || reboot"
+REBOOT_POWERSHELL = "Restart-Computer -Force"
+
+
+class Part(BaseModel):
+    """A part of a definition: fixed once read, without keys that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def at_most(limit: int) -> AfterValidator:
+    """Whole seconds from 0 to `limit`."""
+
+    def check(seconds: int) -> int:
+        if seconds > limit:
+            raise ValueError(f"must be at most {_lasting(limit)}")
+        return seconds
+
+    return AfterValidator(check)
+
+
+def positive(seconds: int) -> int:
+    """At least one second."""
+    if seconds < 1:
+        raise ValueError("must be at least 1s")
+    return seconds
+
+
+def _lasting(seconds: int) -> str:
+    return f"{seconds // 86400}d" if seconds % 86400 == 0 else f"{seconds // 3600}h"
+
+
+class Retry(Part):
+    """How often a step's run body is tried in all, how long after an end the next try comes, and after which
+    ends. Only what is known to have ended is tried again."""
+
+    attempts: Annotated[StrictInt, Field(ge=2, le=MAX_TRIES)]
+    delay: Annotated[Seconds, at_most(MAX_DELAY)] = 0
+    on: Annotated[tuple[RetryOn, ...], Field(min_length=1, max_length=3)] = Field(
+        default=("failed", "timed_out", "unreachable"), validate_default=True
+    )
+
+
+class Reboot(Part):
+    """Restart the target and wait until it is back, which a new boot id shows. The time holds for both."""
+
+    timeout: Annotated[Seconds, AfterValidator(positive), at_most(MAX_REBOOT)] = 600
