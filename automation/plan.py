@@ -10,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db.models import Count, Q
 
-from automation.definitions.parameters import check_parameters
+from automation.definitions.expanding import expand, left_out
+from automation.definitions.keyed_secrets import KeyedSecret
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
 from automation.models import Group, Target, TargetLock
+from automation.plan_parameters import freeze_parameters
 from automation.policy.rules import Tier
 
 
@@ -55,6 +57,7 @@ class Plan:
 
     workflow: Workflow
     parameters: dict[str, Any]
+    secrets: dict[str, KeyedSecret] = field(repr=False)
     rollout: RolloutPlan
     header: str
     header_hash: str
@@ -132,8 +135,10 @@ def freeze(
 
     Raises PlanError when nothing matches, a target has no body for its platform, or a parameter is wrong.
     """
+    given = freeze_parameters(workflow, parameters, visible=visible)
+    skipped = left_out(workflow, given.values)
+    workflow = expand(workflow, given.values)
     chosen = _chosen(workflow, query, visible)
-    values = check_parameters(workflow, parameters)
     arithmetic = plan_rollout(
         len(chosen),
         read_rollout(rollout) if rollout is not None else workflow.rollout,
@@ -149,7 +154,9 @@ def freeze(
         {
             "v": 1,
             "workflow": workflow.canonical(),
-            "parameters": values,
+            "parameters": given.values,
+            "secrets": given.digests(),
+            "left_out": skipped,
             "rollout": asdict(arithmetic),
             "query": query.to_text(),
             "dry_run": dry_run,
@@ -160,7 +167,8 @@ def freeze(
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
-        parameters=values,
+        parameters=given.values,
+        secrets=given.secrets,
         rollout=arithmetic,
         header=header,
         header_hash=header_hash,

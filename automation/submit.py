@@ -10,7 +10,15 @@ from django.utils import timezone
 
 from automation.definitions.query import Query
 from automation.definitions.schema import Workflow
-from automation.models import JobRun, Participant, RunStatus, RunTarget, StepResult, Target
+from automation.models import (
+    JobRun,
+    Participant,
+    RunSecret,
+    RunStatus,
+    RunTarget,
+    StepResult,
+    Target,
+)
 from automation.models.runs import APPROVAL_LASTS
 from automation.plan import Plan, PlanError, blast_radius, freeze
 from automation.policy.rules import AuthorKind, Decision, Facts
@@ -37,7 +45,7 @@ class Submission:
     requesters: tuple[User, ...] = ()
     token: ApiToken | None = None
     version: WorkflowVersion | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict, repr=False)
     rollout: dict[str, Any] | None = None
     dry_run: bool = False
     hold: bool = False
@@ -149,6 +157,7 @@ def _write(prepared: Prepared) -> JobRun:
     Participant.objects.bulk_create(
         [Participant(run=run, user=user, part=Participant.Part.REQUESTER) for user in people.values()]
     )
+    RunSecret.objects.keep(run, plan.secrets)
     _write_rows(run, plan)
     return run
 

@@ -16,6 +16,7 @@ from automation.models.results import AttemptState as AttemptState
 from automation.models.results import OutputChunk as OutputChunk
 from automation.models.results import ResultState as ResultState
 from automation.models.results import StepResult as StepResult
+from automation.models.run_secrets import RunSecret as RunSecret
 from automation.models.runs import Event as Event
 from automation.models.runs import IllegalTransition as IllegalTransition
 from automation.models.runs import JobRun as JobRun

@@ -168,6 +168,8 @@ class JobRun(models.Model):
         if status in FINAL:
             self.finished_at, self.wake_at = timezone.now(), None
             fields += ["finished_at", "wake_at"]
+            # Nothing of this run will be sent any more.
+            self.secrets.all().delete()
         self.save(update_fields=fields)
         self._tell_status(code, message)
 
