@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from automation.forecast import NOT_RUN
 from automation.models import AttemptState, JobRun, ResultState, RunTarget, StepResult
 from automation.models.results import GOOD, UNFINISHED
 from automation.workers.recorder import Recorder
-from automation.workers.settle import LOOK, Verdict, settle
+from automation.workers.settle import LOOK, Verdict, retry_follows, settle
 from automation.workers.work import Work
 
 # A canary that only could not be reached says nothing about the change: the next target takes its place.
 NOT_THE_CHANGES_FAULT = (ResultState.UNREACHABLE, ResultState.BLOCKED)
+
+
+SKIPPED_BECAUSE = {NOT_RUN: "It would run. It has no check, so what it would change is not known."}
 
 
 class Endings:
@@ -31,6 +35,9 @@ class Endings:
         exit_code: int | None = None,
     ) -> None:
         """The open attempt is over; its verdict goes to the step."""
+        if retry_follows(work, verdict):
+            self._try_again(work, verdict)
+            return
         attempt = work.tried
         attempt.code, attempt.message = verdict.code, verdict.message
         unknown = attempt.state == AttemptState.UNKNOWN
@@ -49,6 +56,18 @@ class Endings:
             self._recorder.fact(work, body="undo", state=state, message=verdict.message)
         else:
             self._recorder.fact(work, body=attempt.body, state=verdict.state)
+
+    def _try_again(self, work: Work, verdict: Verdict) -> None:
+        """The try is a row of its own with its end; the step goes on with the next one."""
+        attempt, rule = work.tried, work.sequence.step(work.step_index).retry
+        assert rule is not None  # noqa: S101  (retry_follows)
+        attempt.superseded, attempt.message = True, verdict.message
+        number = work.superseded[work.step_index] = work.superseded.get(work.step_index, 0) + 1
+        self.close_attempt(work, AttemptState(attempt.state), verdict.code)
+        work.losses = 0
+        work.pause(rule.delay)
+        text = f"Try {number} of {rule.attempts}: {verdict.message or verdict.state} Trying again."
+        self._recorder.note(work, "step.retry", text, step=work.result().step)
 
     def give_up(self, run: JobRun, work: Work, verdict: Verdict) -> None:
         """Nothing of the open attempt was started, and nothing will be."""
@@ -84,6 +103,7 @@ class Endings:
         for index in step_indexes:
             result = work.results[index]
             result.state, result.code, result.finished_at = ResultState.SKIPPED, code, timezone.now()
+            result.message = SKIPPED_BECAUSE.get(code, "")
             self._recorder.result(work, result)
 
     def skip_rest(self, run: JobRun, work: Work, code: str) -> None:
@@ -91,7 +111,9 @@ class Endings:
         result = work.result()
         if result.state == ResultState.RUNNING:
             # Claimed or fenced, so nothing of it has run.
-            self.close_unsent(run, work, Verdict(ResultState.CANCELLED, code, "It had not started."))
+            tried = work.step_index in work.superseded
+            text = "It was not tried again." if tried else "It had not started."
+            self.close_unsent(run, work, Verdict(ResultState.CANCELLED, code, text))
         rest = tuple(i for i, r in enumerate(work.results) if r.state == ResultState.PENDING)
         self.skip(work, rest, code)
 

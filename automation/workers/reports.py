@@ -116,7 +116,7 @@ class Reports:
         if verdict.state == ResultState.UNKNOWN:
             work.tried.become_unknown()
             work.unknown = True
-        self._endings.conclude(run, work, verdict, outputs=end.outputs, exit_code=end.exit_code)
+        self._endings.conclude(run, work, verdict, outputs=work.masked(end.outputs), exit_code=end.exit_code)
 
     @_apply.register
     def _not_sent(self, message: messages.NotSent, run: JobRun, work: Work) -> None:

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -20,13 +21,23 @@ from django.db.models import QuerySet
 
 from automation.definitions.schema import Workflow
 from automation.libraries.connection_manager import ConnectionManager
-from automation.models import Attempt, Installation, JobRun, RunTarget, Shard, Spool, StepResult
+from automation.models import (
+    Attempt,
+    Installation,
+    JobRun,
+    RunSecret,
+    RunTarget,
+    Shard,
+    Spool,
+    StepResult,
+)
 from automation.workers import quarantine
 from automation.workers.clock import lease_clock
 from automation.workers.draining import draining
 from automation.workers.endings import Endings
 from automation.workers.inbox import Crew, Inbox
 from automation.workers.leases import execution_waits
+from automation.workers.logins import Logins
 from automation.workers.queue import enqueue
 from automation.workers.recorder import Recorder
 from automation.workers.reports import Reports
@@ -34,6 +45,7 @@ from automation.workers.sequence import Sequence
 from automation.workers.steering import Steering
 from automation.workers.wire import Wire
 from automation.workers.work import FORGET_AT_ONCE, Work, load_work
+from credentials.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +107,10 @@ class Execution:
         endings = Endings(self._recorder, canary=shard.batch == 0 and has_canary(shard.run))
         wire = Wire(self._crew, self._inbox, self._manager, may_send=self._may_send)
         self._reports = Reports(self._recorder, endings)
-        self._steering = Steering(self._recorder, endings, wire, installation=Installation.identity())
+        logins = Logins(also=_secrets_of(self._works.values()))
+        self._steering = Steering(
+            self._recorder, endings, wire, logins=logins, installation=Installation.identity()
+        )
         self._seen_flags: tuple[Any, ...] = ()
         self._moved_at = time.monotonic()
 
@@ -142,7 +157,8 @@ class Execution:
         now = time.monotonic()
         if now - self._renewed_at > RENEW_SECONDS:
             return True
-        if any(not work.waits and (work.attempt or work.changing) for work in self._works.values()):
+        works = self._works.values()
+        if any(not work.waits and (work.attempt or work.changing or work.tries_again) for work in works):
             return True
         if self._steering.waiting:
             return True
@@ -190,6 +206,12 @@ class Execution:
             enqueue("execution", "run_shard", self._shard.pk)
 
 
+def _secrets_of(works: Iterable[Work]) -> list[Secret]:
+    """The secret parameters, which are the same for all targets of a run."""
+    first = next(iter(works), None)
+    return list(first.secrets.values.values()) if first is not None else []
+
+
 def has_canary(run: JobRun) -> bool:
     return bool(json.loads(run.header)["rollout"]["canary"])
 
@@ -217,6 +239,7 @@ def load_works(run: JobRun, targets: QuerySet[RunTarget]) -> list[Work]:
     header = json.loads(run.header)
     workflow = Workflow.from_canonical(header["workflow"])
     undo = header["rollout"]["on_failure"] == "undo"
+    secrets = RunSecret.objects.open(run, header.get("secrets", {}))
     rows = list(targets.order_by("position"))
     results: dict[int, list[StepResult]] = defaultdict(list)
     for result in StepResult.objects.filter(run_target__in=targets):
@@ -234,6 +257,6 @@ def load_works(run: JobRun, targets: QuerySet[RunTarget]) -> list[Work]:
         sequence = Sequence(workflow, platform=platform, dry_run=header["dry_run"], undo=undo)
         work = load_work(row, sequence, results[row.pk], attempts[row.pk])
         work.spools = spools.get(row.target_id or 0, {})
-        work.parameters = header["parameters"]
+        work.parameters, work.secrets = header["parameters"], secrets
         works.append(work)
     return works

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from django.utils import timezone
 
+from automation.forecast import NOT_RUN
 from automation.libraries.envelope import Order
 from automation.models import Attempt, AttemptState, JobRun, ResultState
 from automation.workers import gate
@@ -29,12 +30,14 @@ CANCEL_SECONDS = 60.0
 class Steering:
     """Runs inside the tick's transaction; jobs are handed out only after its commit."""
 
-    def __init__(self, recorder: Recorder, endings: Endings, wire: Wire, *, installation: str) -> None:
+    def __init__(
+        self, recorder: Recorder, endings: Endings, wire: Wire, *, logins: Logins, installation: str
+    ) -> None:
         self._recorder = recorder
         self._endings = endings
         self._wire = wire
         self._installation = installation
-        self._logins = Logins()
+        self._logins = logins
         self._jobs: list[Callable[[], None]] = []
         self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
@@ -77,7 +80,7 @@ class Steering:
                 case Finish(good=good):
                     self._endings.finish(run, work, good=good)
                 case Skip(step_indexes=indexes, code=code):
-                    self._endings.skip(work, indexes, code)
+                    self._skip(run, work, indexes, code)
                 case Begin() as begin:
                     if not self._begin(run, work, begin, drift):
                         return
@@ -98,6 +101,14 @@ class Steering:
         self._claim(work, begin)
         return True
 
+    def _skip(self, run: JobRun, work: Work, step_indexes: tuple[int, ...], code: str) -> None:
+        work.step_index = step_indexes[0]
+        # A dry run says "not needed" rather than "not known" where it can.
+        if code == NOT_RUN and (verdict := condition_holds(work)):
+            self._endings.close_unsent(run, work, verdict)
+        else:
+            self._endings.skip(work, step_indexes, code)
+
     def _stop_code(self, run: JobRun, work: Work) -> str:
         if run.cancel_requested:
             return "run.cancelled"
@@ -106,6 +117,8 @@ class Steering:
         return ""
 
     def _refusal(self, work: Work, drift: gate.Drift) -> Verdict | None:
+        if work.secrets.problem:
+            return Verdict(ResultState.BLOCKED, "secret.missing", work.secrets.problem)
         block = drift.blocks(work)
         if block is not None:
             return Verdict(ResultState.BLOCKED, block.code, block.message)
@@ -171,7 +184,10 @@ class Steering:
             self._locate(work, target)
         if work.output is None:
             work.output = OutputStore(attempt, work.masker)
-        if attempt.state == AttemptState.CLAIMED:
+        if attempt.state == AttemptState.CLAIMED and work.secrets.problem:
+            blocked = Verdict(ResultState.BLOCKED, "secret.missing", work.secrets.problem)
+            self._endings.give_up(run, work, blocked)
+        elif attempt.state == AttemptState.CLAIMED:
             self._connect_or_send(work, attempt)
         else:
             self._pick_up(run, work, attempt)
