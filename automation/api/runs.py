@@ -16,6 +16,7 @@ from automation.api.authentication import principal, token_of
 from automation.api.event_stream import stream_answer, wants_stream
 from automation.api.idempotency import once
 from automation.api.pages import PAGE
+from automation.api.problems import Problem
 from automation.api.run_answers import (
     counts_of,
     last_attempts,
@@ -29,6 +30,7 @@ from automation.api.run_events import events_answer
 from automation.api.run_output import output_answer
 from automation.api.run_requests import Decision, Reason, submission
 from automation.api.views import READ_AND_POST, ApiViewSet
+from automation.forecast import forecast_targets
 from automation.models import JobRun, ResultState, RunStatus
 from automation.submit import Prepared, prepare, write
 
@@ -73,6 +75,15 @@ class RunViews(ApiViewSet):
     def plan(self, request: Request, pk: str) -> Response:
         """Every target as the plan froze it, in order."""
         return self.paged(self.get_object().targets.order_by("position"), leaf_answer)
+
+    @action(detail=True, query_keys=PAGE, page_order=("position",))
+    def forecast(self, request: Request, pk: str) -> Response:
+        """What a dry run found on each target, in order: steps by what they would do."""
+        run = self.get_object()
+        if not run.dry_run:
+            raise Problem("Only a dry run has a forecast: submit one with dry_run.", code="run.not_dry")
+        page = self.paginate_queryset(run.targets.order_by("position")) or []
+        return self.get_paginated_response(forecast_targets(page))
 
     @action(detail=True, query_keys=("state", *PAGE), page_order=("pk",))
     def results(self, request: Request, pk: str) -> Response:

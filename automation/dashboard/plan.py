@@ -21,6 +21,7 @@ from automation.models.runs import WAITING
 from credentials.models import Credential
 
 TARGETS_A_PAGE = 50
+NOT_SHOWN = "a secret; the plan holds its digest, and nobody can read it here"
 PRODUCTION = ("prod", "production")
 
 
@@ -115,7 +116,7 @@ def _steps(header: dict[str, Any], platforms: dict[str, int]) -> list[dict[str, 
 
 def _parameters(header: dict[str, Any]) -> list[dict[str, str]]:
     declared = header["workflow"].get("parameters", {})
-    return [
+    shown = [
         {
             "name": name,
             "label": declared.get(name, {}).get("label", ""),
@@ -124,6 +125,11 @@ def _parameters(header: dict[str, Any]) -> list[dict[str, str]]:
         }
         for name, value in header["parameters"].items()
     ]
+    secret = [
+        {"name": name, "label": declared.get(name, {}).get("label", ""), "value": "", "given": NOT_SHOWN}
+        for name in header.get("secrets", {})
+    ]
+    return shown + secret
 
 
 def _sizes(batches: list[int]) -> str:

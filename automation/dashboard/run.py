@@ -26,6 +26,7 @@ from automation.dashboard.run_matrix import (
     tallies,
     telling_body,
 )
+from automation.forecast import forecast_steps
 from automation.live.snapshot import Snapshot, snapshot
 from automation.models import Attempt, Event, JobRun, OutputChunk, RunStatus
 from automation.models.runs import WAITING
@@ -101,7 +102,11 @@ def _live_page(request: HttpRequest, pk: int) -> HttpResponse:
         "output": _last_output(taken, shown, body) if shown else [],
         "body": body,
         "story": _story(taken),
-        "parameters": [(name, as_text(value)) for name, value in header["parameters"].items()],
+        "parameters": [
+            *((name, as_text(value)) for name, value in header["parameters"].items()),
+            *((name, "********") for name in header.get("secrets", {})),
+        ],
+        "forecast": forecast_steps(found) if found.dry_run else [],
         "rollout": rollout_words(
             header["rollout"], found.total, changes=found.tier != "read" and not found.dry_run
         ),

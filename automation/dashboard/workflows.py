@@ -147,4 +147,9 @@ def _step(step: Step) -> dict[str, Any]:
         for shell, script in (("bash", each.bash), ("PowerShell", each.powershell))
         if script is not None
     ]
-    return {"step": step, "bodies": bodies}
+    loop = step.for_each
+    return {
+        "step": step,
+        "bodies": bodies,
+        "loop": loop if isinstance(loop, str) else f"of {', '.join(loop)}" if loop else "",
+    }
