@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern] = [
     path("host-keys/<int:pk>/revoke/", target.host_key_revoke, name="host-key-revoke"),
     path("workflows/", workflows.workflows, name="workflows"),
     path("workflows/<slug:name>/", workflows.workflow, name="workflow"),
+    path("workflows/<slug:name>/diff/", workflows.workflow_diff, name="workflow-diff"),
     path("workflows/<slug:name>/run/", workflow_run.workflow_run, name="workflow-run"),
     path("workflows/<slug:name>/targets/", workflow_run.workflow_targets, name="workflow-targets"),
     path("workflows/<slug:name>/versions/<int:number>/", workflows.workflow, name="workflow-version"),

@@ -32,6 +32,7 @@ Shell = Literal["bash", "powershell"]
 BodyKind = Literal["check", "run", "verify", "undo"]
 BODY_KINDS: tuple[BodyKind, ...] = ("check", "run", "verify", "undo")
 EFFECTS: tuple[Effect, ...] = ("read", "change", "destructive")
+RESERVED_NAMES = ("schema",)
 STEP_KINDS = ("run", "reboot")
 SHELL_OF: dict[str, Shell] = {"linux": "bash", "windows": "powershell"}
 
@@ -54,6 +55,12 @@ def _check_script(script: str) -> str:
 def _check_step_name(name: str) -> str:
     if name != name.strip() or not name.isprintable():
         raise ValueError("must be one line without spaces around it")
+    return name
+
+
+def _check_workflow_name(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{name!r} has a meaning of its own in addresses; take another name")
     return name
 
 
@@ -196,7 +203,7 @@ class Rollout(Part):
 class Workflow(Part):
     """A workflow as people and the AI write it. `targets` is the target query of runs that name none."""
 
-    name: Annotated[Text, Field(pattern=SLUG_PATTERN)]
+    name: Annotated[Text, Field(pattern=SLUG_PATTERN), AfterValidator(_check_workflow_name)]
     summary: Annotated[Text, Field(max_length=500)] = ""
     parameters: Annotated[dict[ParameterName, Parameter], Field(max_length=MAX_PARAMETERS)] = Field(
         default_factory=dict, json_schema_extra={"additionalProperties": False}
