@@ -20,7 +20,9 @@ from automation.definitions.keyed_secrets import KeyedSecret
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
-from automation.models import Group, Target, TargetLock
+from automation.models import Group, StoredFile, Target, TargetLock
+from automation.models.files import StoredFileQuerySet
+from automation.plan_files import chosen_files, planned_files
 from automation.plan_parameters import freeze_parameters
 from automation.policy.rules import Tier
 
@@ -128,6 +130,7 @@ def freeze(
     parameters: dict[str, Any],
     rollout: dict[str, Any] | None,
     visible: list[Target],
+    files: StoredFileQuerySet | None = None,
     dry_run: bool = False,
     policy_version: str = "",
 ) -> Plan:
@@ -137,7 +140,10 @@ def freeze(
     """
     given = freeze_parameters(workflow, parameters, visible=visible)
     skipped = left_out(workflow, given.values)
-    workflow = expand(workflow, given.values)
+    stored = chosen_files(workflow, files if files is not None else StoredFile.objects.none())
+    planned = planned_files(workflow, given.values, stored)
+    hashes = {name: file.sha256 for name, file in stored.items()}
+    workflow = expand(workflow, given.values, hashes=hashes)
     chosen = _chosen(workflow, query, visible)
     arithmetic = plan_rollout(
         len(chosen),
@@ -157,6 +163,7 @@ def freeze(
             "parameters": given.values,
             "secrets": given.digests(),
             "left_out": skipped,
+            "files": planned,
             "rollout": asdict(arithmetic),
             "query": query.to_text(),
             "dry_run": dry_run,

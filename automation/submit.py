@@ -17,6 +17,7 @@ from automation.models import (
     RunStatus,
     RunTarget,
     StepResult,
+    StoredFile,
     Target,
 )
 from automation.models.runs import APPROVAL_LASTS
@@ -94,6 +95,7 @@ def prepare(wanted: Submission) -> Prepared:
         parameters=wanted.parameters,
         rollout=wanted.rollout,
         visible=list(Target.objects.visible_to(wanted.submitter).usable().with_plan_parts()),
+        files=StoredFile.objects.visible_to(wanted.submitter),
         dry_run=wanted.dry_run,
         policy_version=policy.version,
     )

@@ -3,6 +3,7 @@
 from rest_framework.routers import SimpleRouter
 
 from automation.api.credentials import CredentialViews
+from automation.api.files import FileViews
 from automation.api.inventory import GroupViews, HostKeyViews, TargetViews
 from automation.api.runs import RunViews
 from automation.api.tokens import TokenViews
@@ -14,6 +15,7 @@ router.register("groups", GroupViews, "group")
 router.register("credentials", CredentialViews, "credential")
 router.register("host-keys", HostKeyViews, "host-key")
 router.register("workflows", WorkflowViews, "workflow")
+router.register("files", FileViews, "file")
 router.register("runs", RunViews, "run")
 router.register("tokens", TokenViews, "token")
 

@@ -80,8 +80,8 @@ class WorkflowViews(ApiViewSet):
             status=status.HTTP_201_CREATED if made else status.HTTP_200_OK,
         )
 
-    @action(detail=False)
-    def schema(self, request: Request) -> Response:
+    @action(detail=False, url_path="schema")
+    def language(self, request: Request) -> Response:
         """The JSON Schema of the language, for editors and programs."""
         return Response(json_schema())
 

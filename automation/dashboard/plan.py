@@ -110,7 +110,9 @@ def _steps(header: dict[str, Any], platforms: dict[str, int]) -> list[dict[str, 
             for platform in sorted(platforms)
             if platform in SHELL_OF and (script := (step.get(kind) or {}).get(SHELL_OF[platform]))
         ]
-        found.append({**step, "number": number, "bodies": bodies, "lasts": lasting(step["timeout"])})
+        file = header.get("files", {}).get(str(number - 1))
+        lasts = lasting(step["timeout"])
+        found.append({**step, "number": number, "bodies": bodies, "lasts": lasts, "file": file})
     return found
 
 

@@ -22,7 +22,8 @@ class Change(NamedTuple):
         texts = [each for each in (self.before, self.after) if isinstance(each, str)]
         if self.kind != "changed" or len(texts) < 2 or not any("\n" in text for text in texts):
             return []
-        return list(unified_diff(*(text.splitlines() for text in texts), lineterm="", n=3))[2:]
+        before, after = (text.splitlines() for text in texts)
+        return list(unified_diff(before, after, lineterm="", n=3))[2:]
 
     def as_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "path": self.path, "before": self.before, "after": self.after}

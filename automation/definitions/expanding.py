@@ -9,6 +9,7 @@ from typing import Any
 
 from automation.definitions.checks import ITEM
 from automation.definitions.errors import DefinitionError, Finding
+from automation.definitions.file_scripts import file_scripts
 from automation.definitions.parameter_types import Value
 from automation.definitions.schema import MAX_STEPS, Bodies, Step, Workflow
 from automation.definitions.step_kinds import REBOOT_BASH, REBOOT_POWERSHELL
@@ -16,8 +17,12 @@ from automation.definitions.step_kinds import REBOOT_BASH, REBOOT_POWERSHELL
 MAX_STEP_NAME = 100
 
 
-def expand(workflow: Workflow, parameters: Mapping[str, Value]) -> Workflow:
+def expand(
+    workflow: Workflow, parameters: Mapping[str, Value], *, hashes: Mapping[str, str] | None = None
+) -> Workflow:
     """The workflow with a step for each item of each loop, named `step [item]`, and only `run` bodies.
+
+    `hashes` has the SHA-256 of each file that the workflow names.
 
     A loop over nothing leaves no step. Raises DefinitionError when that leaves none at all, or more than
     MAX_STEPS.
@@ -25,7 +30,7 @@ def expand(workflow: Workflow, parameters: Mapping[str, Value]) -> Workflow:
     taken = {step.name for step in workflow.steps}
     steps: list[Step] = []
     for index, step in enumerate(workflow.steps):
-        plain = _as_script(step)
+        plain = _as_script(step, hashes or {})
         items = _items(step, parameters)
         if len(steps) + (1 if items is None else len(items)) > MAX_STEPS:
             raise _refusal(index, f"unrolled, the workflow has more than {MAX_STEPS} steps")
@@ -41,6 +46,12 @@ def expand(workflow: Workflow, parameters: Mapping[str, Value]) -> Workflow:
     return workflow.model_copy(update={"steps": tuple(steps)})
 
 
+def origins(workflow: Workflow, parameters: Mapping[str, Value]) -> list[Step]:
+    """For each step that `expand` gives, the step it was made of."""
+    counted = [(step, _items(step, parameters)) for step in workflow.steps]
+    return [step for step, items in counted for _ in ([""] if items is None else items)]
+
+
 def left_out(workflow: Workflow, parameters: Mapping[str, Value]) -> list[str]:
     """Names of the loops that are over nothing."""
     return [step.name for step in workflow.steps if _items(step, parameters) == []]
@@ -53,10 +64,14 @@ def _items(step: Step, parameters: Mapping[str, Value]) -> list[str] | None:
     return None if step.for_each is None else list(step.for_each)
 
 
-def _as_script(step: Step) -> Step:
+def _as_script(step: Step, hashes: Mapping[str, str]) -> Step:
+    if step.upload is not None:
+        scripts = file_scripts(step.upload, sha256=hashes[step.upload.file])
+        bodies = {kind: Bodies(bash=script) for kind, script in scripts.items()}
+        return _changed(step, upload=None, **bodies)
     if step.reboot is not None:
-        bodies = Bodies(bash=REBOOT_BASH, powershell=REBOOT_POWERSHELL)
-        return _changed(step, run=bodies, reboot=None, reboots=True, timeout=step.reboot.timeout)
+        restart = Bodies(bash=REBOOT_BASH, powershell=REBOOT_POWERSHELL)
+        return _changed(step, run=restart, reboot=None, reboots=True, timeout=step.reboot.timeout)
     return step
 
 

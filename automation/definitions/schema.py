@@ -25,7 +25,7 @@ from automation.definitions.loading import Document, is_small, read_document
 from automation.definitions.names import NAME_PATTERN, check_name
 from automation.definitions.parameter_types import ADDRESS_SUFFIX, MAX_ITEMS, Parameter, Text
 from automation.definitions.query import MAX_QUERY, parse
-from automation.definitions.step_kinds import Part, Reboot, Retry, at_most, positive
+from automation.definitions.step_kinds import Part, Reboot, Retry, Upload, at_most, positive
 
 Effect = Literal["read", "change", "destructive"]
 Shell = Literal["bash", "powershell"]
@@ -33,7 +33,7 @@ BodyKind = Literal["check", "run", "verify", "undo"]
 BODY_KINDS: tuple[BodyKind, ...] = ("check", "run", "verify", "undo")
 EFFECTS: tuple[Effect, ...] = ("read", "change", "destructive")
 RESERVED_NAMES = ("schema",)
-STEP_KINDS = ("run", "reboot")
+STEP_KINDS = ("run", "reboot", "upload")
 SHELL_OF: dict[str, Shell] = {"linux": "bash", "windows": "powershell"}
 
 MAX_SCRIPT_BYTES = 1024 * 1024
@@ -120,7 +120,7 @@ class Bodies(Part):
 class Step(Part):
     """One step. `timeout` is in seconds and holds for each body by itself; `become` holds for all of them.
 
-    It has a `run` body, or is of another kind (`reboot`). `values` are handed to its bodies like parameters.
+    It has a `run` body, or is of another kind: `reboot`, `upload`. `values` are handed over like parameters.
     `for_each` makes a step of it for each item of a list, or of the list parameter it names, as `$item`.
     `idempotent` says that running it twice does no harm; only then, or when it only reads, may it `retry`.
     """
@@ -141,6 +141,7 @@ class Step(Part):
     check: Bodies | None = None
     run: Bodies | None = None
     reboot: Reboot | None = None
+    upload: Upload | None = None
     verify: Bodies | None = None
     undo: Bodies | None = None
 
@@ -162,6 +163,10 @@ class Step(Part):
             raise ValueError(f"needs one of {', '.join(STEP_KINDS)}, {found}")
         if self.reboot is not None and (self.check is not None or self.undo is not None):
             raise ValueError("a reboot can be verified, but not checked or undone")
+        if self.upload is not None and (self.check is not None or self.undo is not None):
+            raise ValueError("an upload brings its own check and undo; it can be verified")
+        if self.upload is not None and self.effect == "read":
+            raise ValueError("an upload is no read; its effect is change or destructive")
         if self.reboot is not None and self.retry is not None:
             raise ValueError("a reboot is not tried again")
         if self.for_each is not None and ITEM in self.values:
@@ -253,7 +258,7 @@ class Workflow(Part):
 
 
 _PARTS: dict[str, type[BaseModel]] = {"parameters": Parameter, "steps": Step, "rollout": Rollout}
-_STEP_PARTS: dict[str, type[BaseModel]] = {"retry": Retry, "reboot": Reboot}
+_STEP_PARTS: dict[str, type[BaseModel]] = {"retry": Retry, "reboot": Reboot, "upload": Upload}
 
 
 def _known_keys(path: tuple[str | int, ...]) -> tuple[str, ...]:

@@ -5,8 +5,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
 
 from automation.definitions.durations import Seconds
+from automation.definitions.parameter_types import Text
 
 MAX_TRIES = 10
+FILE_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,31}"
+OWNER_PATTERN = rf"^(?:{_NAME}(?::{_NAME})?)?$"
 MAX_DELAY = 3600
 MAX_REBOOT = 7200
 RetryOn = Literal["failed", "timed_out", "unreachable"]
@@ -52,6 +56,27 @@ class Retry(Part):
     on: Annotated[tuple[RetryOn, ...], Field(min_length=1, max_length=3)] = Field(
         default=("failed", "timed_out", "unreachable"), validate_default=True
     )
+
+
+def _check_place(path: str) -> str:
+    parts = path.split("/")
+    if not path.startswith("/") or path.endswith("/") or not path.isprintable():
+        raise ValueError("must be an absolute path of a file, in one line")
+    if ".." in parts or "." in parts:
+        raise ValueError("must not hold the parts . or ..")
+    return path
+
+
+class Upload(Part):
+    """Put a file of the portal (the newest of that name when the plan is frozen) in place on the target.
+
+    Without an owner it belongs to the login, or with become to root.
+    """
+
+    file: Annotated[Text, Field(pattern=FILE_NAME_PATTERN)]
+    to: Annotated[Text, Field(max_length=1000), AfterValidator(_check_place)]
+    mode: Annotated[Text, Field(pattern=r"^[0-7]{3,4}$")] = "0644"
+    owner: Annotated[Text, Field(pattern=OWNER_PATTERN)] = ""
 
 
 class Reboot(Part):

@@ -3,6 +3,8 @@
 from automation.models.access import AnsweredRequest as AnsweredRequest
 from automation.models.access import ApiToken as ApiToken
 from automation.models.approvals import Participant as Participant
+from automation.models.files import FilePiece as FilePiece
+from automation.models.files import StoredFile as StoredFile
 from automation.models.inventory import Group as Group
 from automation.models.inventory import HostKey as HostKey
 from automation.models.inventory import Spool as Spool

@@ -26,12 +26,16 @@ def address_of(work: Work, credentials: Credentials) -> Address:
 def payload_of(work: Work, attempt: Attempt) -> bytes:
     """The body's script after its variables, as data: values never become part of the script's text.
 
-    `OPSPORTAL_PHASE` is `undo` in an undo and in the verify after it, else `run`.
+    `OPSPORTAL_PHASE` is `undo` in an undo and in the verify after it, else `run`; in an undo
+    `OPSPORTAL_RUN_ATTEMPT` names the attempt it is for.
     """
     script = work.sequence.script(work.step_index, attempt.body)
     if script is None:
         raise ValueError(f"step {work.step_index} has no {attempt.body} body for {work.leaf['platform']}")
     phase = b"undo" if attempt.part in ("undo", "verify_undo") else b"run"
+    ran = work.ended.get((work.step_index, "run"))
+    if phase == b"undo" and ran is not None:
+        phase += b" OPSPORTAL_RUN_ATTEMPT=%b" % ran.pk.hex.encode()
     # On the prelude's one line, so that line N of the script stays line N + 1 of the payload.
     return build_payload(b"export OPSPORTAL_PHASE=%b; %b" % (phase, _assignments(work)), script)
 

@@ -37,6 +37,7 @@ from automation.workers.draining import draining
 from automation.workers.endings import Endings
 from automation.workers.inbox import Crew, Inbox
 from automation.workers.leases import execution_waits
+from automation.workers.local_files import LocalFiles
 from automation.workers.logins import Logins
 from automation.workers.queue import enqueue
 from automation.workers.recorder import Recorder
@@ -107,9 +108,14 @@ class Execution:
         endings = Endings(self._recorder, canary=shard.batch == 0 and has_canary(shard.run))
         wire = Wire(self._crew, self._inbox, self._manager, may_send=self._may_send)
         self._reports = Reports(self._recorder, endings)
-        logins = Logins(also=_secrets_of(self._works.values()))
+        self._files = LocalFiles(json.loads(shard.run.header).get("files", {}))
         self._steering = Steering(
-            self._recorder, endings, wire, logins=logins, installation=Installation.identity()
+            self._recorder,
+            endings,
+            wire,
+            logins=Logins(also=_secrets_of(self._works.values())),
+            files=self._files,
+            installation=Installation.identity(),
         )
         self._seen_flags: tuple[Any, ...] = ()
         self._moved_at = time.monotonic()
@@ -135,6 +141,7 @@ class Execution:
         self._lease_until = 0.0
         self._inbox.close()
         self._crew.close()
+        self._files.close()
         threading.Thread(target=self._manager.close, daemon=True, name="close-connections").start()
 
     def _tick(self, messages: list[Any]) -> None:

@@ -14,6 +14,7 @@ from automation.models import Attempt, AttemptState, JobRun, ResultState
 from automation.workers import gate
 from automation.workers.endings import Endings
 from automation.workers.errand import address_of, condition_holds, payload_of
+from automation.workers.local_files import LocalFiles
 from automation.workers.logins import Logins
 from automation.workers.output import OutputStore
 from automation.workers.recorder import Recorder
@@ -31,13 +32,21 @@ class Steering:
     """Runs inside the tick's transaction; jobs are handed out only after its commit."""
 
     def __init__(
-        self, recorder: Recorder, endings: Endings, wire: Wire, *, logins: Logins, installation: str
+        self,
+        recorder: Recorder,
+        endings: Endings,
+        wire: Wire,
+        *,
+        logins: Logins,
+        files: LocalFiles,
+        installation: str,
     ) -> None:
         self._recorder = recorder
         self._endings = endings
         self._wire = wire
         self._installation = installation
         self._logins = logins
+        self._files = files
         self._jobs: list[Callable[[], None]] = []
         self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
@@ -117,12 +126,20 @@ class Steering:
         return ""
 
     def _refusal(self, work: Work, drift: gate.Drift) -> Verdict | None:
-        if work.secrets.problem:
-            return Verdict(ResultState.BLOCKED, "secret.missing", work.secrets.problem)
+        if blocked := self._lacking(work):
+            return blocked
         block = drift.blocks(work)
         if block is not None:
             return Verdict(ResultState.BLOCKED, block.code, block.message)
         self._locate(work, drift.targets[work.leaf["target"]])
+        return None
+
+    def _lacking(self, work: Work) -> Verdict | None:
+        """What the plan wants to send with the step at hand, and the portal no longer has."""
+        if work.secrets.problem:
+            return Verdict(ResultState.BLOCKED, "secret.missing", work.secrets.problem)
+        if problem := self._files.problems.get(work.step_index):
+            return Verdict(ResultState.BLOCKED, "file.missing", problem)
         return None
 
     def _locate(self, work: Work, target: gate.TargetNow) -> None:
@@ -184,8 +201,7 @@ class Steering:
             self._locate(work, target)
         if work.output is None:
             work.output = OutputStore(attempt, work.masker)
-        if attempt.state == AttemptState.CLAIMED and work.secrets.problem:
-            blocked = Verdict(ResultState.BLOCKED, "secret.missing", work.secrets.problem)
+        if attempt.state == AttemptState.CLAIMED and (blocked := self._lacking(work)):
             self._endings.give_up(run, work, blocked)
         elif attempt.state == AttemptState.CLAIMED:
             self._connect_or_send(work, attempt)
@@ -261,7 +277,8 @@ class Steering:
             guard="perl" if spool and spool.guard == "perl" else "sh",
             detach="scope" if spool and spool.detach == "scope" else "session",
         )
-        return Errand(work.where, order, work.control)
+        file = self._files.of(work.step_index) if attempt.part == Attempt.Body.RUN else None
+        return Errand(work.where, order, work.control, file)
 
     def _out(self, work: Work, job: Callable[[], None]) -> None:
         work.busy = True

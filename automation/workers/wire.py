@@ -5,9 +5,10 @@ Each job ends with exactly one message in the inbox, whatever happens, so the wr
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from automation.libraries import envelope
 from automation.libraries.connection_manager import ConnectionManager
@@ -15,6 +16,7 @@ from automation.libraries.envelope import Control, End, Order
 from automation.libraries.errors import LibraryError
 from automation.libraries.outputs import read_outputs
 from automation.libraries.plain import PlainEnd, run_plain
+from automation.libraries.staging import LocalFile, stage
 from automation.libraries.types import Connection, Credentials, Endpoint, Stream
 from automation.workers.inbox import Crew, Inbox
 from automation.workers.messages import (
@@ -53,6 +55,7 @@ class Errand:
     address: Address
     order: Order
     control: Control
+    file: LocalFile | None = None
 
     @property
     def become_password(self) -> Secret | None:
@@ -96,7 +99,7 @@ class Wire:
         def job(connection: Connection) -> Message:
             outcome = envelope.run(
                 connection,
-                errand.order,
+                _with_file(connection, errand),
                 on_started=lambda: self._inbox.put(Started(position, attempt)),
                 on_output=self._output(position, attempt),
                 control=errand.control,
@@ -187,6 +190,17 @@ class Wire:
             return NotSent(position, error)
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its target hanging
             return Broke(position, attempt, error)
+
+
+def _with_file(connection: Connection, errand: Errand) -> Order:
+    """The order, its file on the target before it; the script finds that by OPSPORTAL_FILE."""
+    if errand.file is None:
+        return errand.order
+    deadline = time.monotonic() + errand.order.timeout
+    place = stage(connection, errand.file, control=errand.control, deadline=deadline)
+    known = f"export OPSPORTAL_FILE={shlex.quote(place or '')}; "
+    # On the payload's first line, which is ours, so that the script's lines keep their numbers.
+    return replace(errand.order, payload=known.encode() + errand.order.payload)
 
 
 def _as_end(end: PlainEnd) -> End:
