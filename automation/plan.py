@@ -22,7 +22,7 @@ from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
 from automation.models import Group, StoredFile, Target, TargetLock
 from automation.models.files import StoredFileQuerySet
-from automation.plan_files import chosen_files, planned_files
+from automation.plan_files import chosen_files, planned_downloads, planned_files
 from automation.plan_parameters import freeze_parameters
 from automation.policy.rules import Tier
 
@@ -142,6 +142,7 @@ def freeze(
     skipped = left_out(workflow, given.values)
     stored = chosen_files(workflow, files if files is not None else StoredFile.objects.none())
     planned = planned_files(workflow, given.values, stored)
+    downloads = planned_downloads(workflow, given.values)
     hashes = {name: file.sha256 for name, file in stored.items()}
     workflow = expand(workflow, given.values, hashes=hashes)
     chosen = _chosen(workflow, query, visible)
@@ -164,6 +165,7 @@ def freeze(
             "secrets": given.digests(),
             "left_out": skipped,
             "files": planned,
+            "downloads": downloads,
             "rollout": asdict(arithmetic),
             "query": query.to_text(),
             "dry_run": dry_run,

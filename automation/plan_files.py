@@ -25,7 +25,7 @@ def chosen_files(workflow: Workflow, visible: StoredFileQuerySet) -> dict[str, S
             continue
         file = visible.named(step.upload.file)
         if file is None:
-            known = list(visible.values_list("name", flat=True).distinct()[:500])
+            known = list(visible.kept_for_steps().values_list("name", flat=True).distinct()[:500])
             near = did_you_mean(step.upload.file, known)
             message = f"there is no file {step.upload.file!r} in the portal{near[:200]}"
             missing.append(Finding(line=None, path=f"steps[{index}].upload.file", message=message))
@@ -44,6 +44,15 @@ def planned_files(
         str(place): told(files[step.upload.file])
         for place, step in enumerate(origins(workflow, parameters))
         if step.upload is not None
+    }
+
+
+def planned_downloads(workflow: Workflow, parameters: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
+    """What each step of the plan that downloads a file takes, by the step's place (text, from 0)."""
+    return {
+        str(place): step.download.model_dump()
+        for place, step in enumerate(origins(workflow, parameters))
+        if step.download is not None
     }
 
 

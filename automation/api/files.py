@@ -14,12 +14,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from automation.api.authentication import principal
+from automation.api.pages import whole_number
 from automation.api.permissions import require_person
 from automation.api.problems import Problem
 from automation.api.views import ApiViewSet
 from automation.models import StoredFile
 from automation.models.files import MAX_FILE_BYTES, FileTooLarge
 
+ABOUT = ("uploaded_by", "attempt__result__run_target")
 SCOPES = {"GET": "runs:read", "POST": "runs:submit", "DELETE": "admin"}
 
 
@@ -30,23 +32,30 @@ class AsItComes(BaseParser):
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> IO[Any]:
+    ) -> Any:
         return stream
 
 
 class FileViews(ApiViewSet):
-    """`POST ?name=` with the bytes as body makes a file; of several with one name runs take the newest."""
+    """`POST ?name=` with the bytes as body makes a file; of several with one name runs take the newest.
+
+    `?name=` and `?run=` choose; the files of a run are those that its steps downloaded.
+    """
 
     http_method_names = ["get", "head", "post", "delete"]  # noqa: RUF012  (DRF declares it so)
     parser_classes = (AsItComes,)
     scopes = SCOPES
-    list_keys = ("name",)
+    list_keys = ("name", "run")
     page_order = ("-pk",)
 
     def get_queryset(self) -> Any:
-        files = self.visible(StoredFile.objects.select_related("uploaded_by"))
-        name = self.request.query_params.get("name") if self.action == "list" else None
-        return files.filter(name=name) if name else files
+        files = self.visible(StoredFile.objects.select_related(*ABOUT))
+        if self.action == "list":
+            if name := self.request.query_params.get("name"):
+                files = files.filter(name=name)
+            if run := whole_number(self.request, "run", default=0, at_least=1, at_most=2**63 - 1):
+                files = files.filter(attempt__result__run=run)
+        return files
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.query_keys = ("name",) if self.action == "create" else ()
@@ -63,7 +72,7 @@ class FileViews(ApiViewSet):
         require_person(request, "store a file")
         name = request.query_params.get("name", "")
         # An empty body reaches no parser.
-        source = request.data if hasattr(request.data, "read") else BytesIO()
+        source: Any = request.data if hasattr(request.data, "read") else BytesIO()
         try:
             file = StoredFile.objects.take_in(source, name=name, by=principal(request))
         except ValidationError as error:
@@ -94,8 +103,12 @@ class FileViews(ApiViewSet):
 
 
 def file_answer(file: StoredFile) -> dict[str, Any]:
+    result = file.attempt.result if file.attempt else None
     return {
         "id": file.pk,
+        "run": result.run_id if result else None,
+        "target": result.run_target.name if result else None,
+        "step": result.step if result else None,
         "name": file.name,
         "size": file.size,
         "sha256": file.sha256,

@@ -64,7 +64,9 @@ def run_submitted(run: JobRun) -> dict[str, Any]:
 def links(run: JobRun) -> dict[str, str]:
     here = f"/api/v1/runs/{run.pk}/"
     names = ("plan", "results", "events", "output", *(["forecast"] if run.dry_run else []))
-    return {"self": here} | {name: f"{here}{name}/" for name in names}
+    return {"self": here, "files": f"/api/v1/files/?run={run.pk}"} | {
+        name: f"{here}{name}/" for name in names
+    }
 
 
 def run_detail(run: JobRun, request: Request) -> dict[str, Any]:

@@ -28,11 +28,12 @@ from automation.dashboard.run_matrix import (
 )
 from automation.forecast import forecast_steps
 from automation.live.snapshot import Snapshot, snapshot
-from automation.models import Attempt, Event, JobRun, OutputChunk, RunStatus
+from automation.models import Attempt, Event, JobRun, OutputChunk, RunStatus, StoredFile
 from automation.models.runs import WAITING
 
 LAST_OUTPUT = 32 * 1024
 STORY = 200
+FILES_SHOWN = 200
 STREAMS = ("stdout", "stderr")
 # CSI; OSC, DCS and the like with their end; single escapes. What is no complete sequence is shown.
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-OQ-WYZ\\`-~])")
@@ -106,6 +107,7 @@ def _live_page(request: HttpRequest, pk: int) -> HttpResponse:
             *((name, as_text(value)) for name, value in header["parameters"].items()),
             *((name, "********") for name in header.get("secrets", {})),
         ],
+        "files": StoredFile.objects.visible_to(request.user).of_run(found)[:FILES_SHOWN],
         "forecast": forecast_steps(found) if found.dry_run else [],
         "rollout": rollout_words(
             header["rollout"], found.total, changes=found.tier != "read" and not found.dry_run

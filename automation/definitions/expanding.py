@@ -9,7 +9,7 @@ from typing import Any
 
 from automation.definitions.checks import ITEM
 from automation.definitions.errors import DefinitionError, Finding
-from automation.definitions.file_scripts import file_scripts
+from automation.definitions.file_scripts import fetching_script, file_scripts
 from automation.definitions.parameter_types import Value
 from automation.definitions.schema import MAX_STEPS, Bodies, Step, Workflow
 from automation.definitions.step_kinds import REBOOT_BASH, REBOOT_POWERSHELL
@@ -69,6 +69,8 @@ def _as_script(step: Step, hashes: Mapping[str, str]) -> Step:
         scripts = file_scripts(step.upload, sha256=hashes[step.upload.file])
         bodies = {kind: Bodies(bash=script) for kind, script in scripts.items()}
         return _changed(step, upload=None, **bodies)
+    if step.download is not None:
+        return _changed(step, download=None, run=Bodies(bash=fetching_script(step.download)))
     if step.reboot is not None:
         restart = Bodies(bash=REBOOT_BASH, powershell=REBOOT_POWERSHELL)
         return _changed(step, run=restart, reboot=None, reboots=True, timeout=step.reboot.timeout)

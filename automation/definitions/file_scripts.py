@@ -1,14 +1,14 @@
-"""The scripts of a step that puts a file on a target.
+"""The scripts of steps that put a file on a target, or keep a copy of one.
 
-The file lies on the target already, under the name in OPSPORTAL_FILE, by the time they start. It is copied
-beside its destination, its hash taken there, and renamed, so that at any moment either file is whole. The
-former file is kept in the attempt's own directory, which the target keeps for a week; undo finds it by the
-attempt named in OPSPORTAL_RUN_ATTEMPT.
+The file to put there lies on the target already, under the name in OPSPORTAL_FILE, by the time they start.
+It is copied beside its destination, its hash taken there, and renamed, so that at any moment either file is
+whole. The former file is kept in the attempt's own directory, which the target keeps for a week; undo finds
+it by the attempt named in OPSPORTAL_RUN_ATTEMPT.
 """
 
 import shlex
 
-from automation.definitions.step_kinds import Upload
+from automation.definitions.step_kinds import Download, Upload
 
 _RUN = """\
 here=$(dirname -- "$to")
@@ -50,6 +50,22 @@ else
     echo "$to was not touched"
 fi
 """
+
+
+# Only what was there when it began is sent: a log that grows meanwhile is cut there, whole up to its length.
+_FETCH = """\
+[ -f "$from" ] || { echo "There is no file $from" >&2; exit 66; }
+size=$(stat -L -c %s -- "$from") || exit 66
+[ "$size" -le "$limit" ] || { echo "$from has $size bytes; this step takes $limit at most" >&2; exit 75; }
+sum=$(head -c "$size" -- "$from" | sha256sum) || exit 74
+head -c "$size" -- "$from" || exit 74
+printf 'size=%s\nsha256=%s\n' "$size" "${sum%% *}" >>"$OPSPORTAL_OUTPUT"
+"""
+
+
+def fetching_script(download: Download) -> str:
+    """The bash that prints the file and tells its size and hash as outputs."""
+    return f"from={shlex.quote(download.source)}\nlimit={download.limit}\n{_FETCH}"
 
 
 def file_scripts(upload: Upload, *, sha256: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ from automation.definitions.loading import Document, is_small, read_document
 from automation.definitions.names import NAME_PATTERN, check_name
 from automation.definitions.parameter_types import ADDRESS_SUFFIX, MAX_ITEMS, Parameter, Text
 from automation.definitions.query import MAX_QUERY, parse
-from automation.definitions.step_kinds import Part, Reboot, Retry, Upload, at_most, positive
+from automation.definitions.step_kinds import Download, Part, Reboot, Retry, Upload, at_most, positive
 
 Effect = Literal["read", "change", "destructive"]
 Shell = Literal["bash", "powershell"]
@@ -33,7 +33,7 @@ BodyKind = Literal["check", "run", "verify", "undo"]
 BODY_KINDS: tuple[BodyKind, ...] = ("check", "run", "verify", "undo")
 EFFECTS: tuple[Effect, ...] = ("read", "change", "destructive")
 RESERVED_NAMES = ("schema",)
-STEP_KINDS = ("run", "reboot", "upload")
+STEP_KINDS = ("run", "reboot", "upload", "download")
 SHELL_OF: dict[str, Shell] = {"linux": "bash", "windows": "powershell"}
 
 MAX_SCRIPT_BYTES = 1024 * 1024
@@ -120,7 +120,8 @@ class Bodies(Part):
 class Step(Part):
     """One step. `timeout` is in seconds and holds for each body by itself; `become` holds for all of them.
 
-    It has a `run` body, or is of another kind: `reboot`, `upload`. `values` are handed over like parameters.
+    It has a `run` body, or is of another kind: `reboot`, `upload`, `download`. `values` are handed over
+    like parameters.
     `for_each` makes a step of it for each item of a list, or of the list parameter it names, as `$item`.
     `idempotent` says that running it twice does no harm; only then, or when it only reads, may it `retry`.
     """
@@ -142,6 +143,7 @@ class Step(Part):
     run: Bodies | None = None
     reboot: Reboot | None = None
     upload: Upload | None = None
+    download: Download | None = None
     verify: Bodies | None = None
     undo: Bodies | None = None
 
@@ -167,6 +169,8 @@ class Step(Part):
             raise ValueError("an upload brings its own check and undo; it can be verified")
         if self.upload is not None and self.effect == "read":
             raise ValueError("an upload is no read; its effect is change or destructive")
+        if self.download is not None and (self.effect != "read" or self.check is not None):
+            raise ValueError("a download only looks: it needs effect: read, and no check")
         if self.reboot is not None and self.retry is not None:
             raise ValueError("a reboot is not tried again")
         if self.for_each is not None and ITEM in self.values:
@@ -258,7 +262,12 @@ class Workflow(Part):
 
 
 _PARTS: dict[str, type[BaseModel]] = {"parameters": Parameter, "steps": Step, "rollout": Rollout}
-_STEP_PARTS: dict[str, type[BaseModel]] = {"retry": Retry, "reboot": Reboot, "upload": Upload}
+_STEP_PARTS: dict[str, type[BaseModel]] = {
+    "retry": Retry,
+    "reboot": Reboot,
+    "upload": Upload,
+    "download": Download,
+}
 
 
 def _known_keys(path: tuple[str | int, ...]) -> tuple[str, ...]:
@@ -274,7 +283,7 @@ def _known_keys(path: tuple[str | int, ...]) -> tuple[str, ...]:
             model = _STEP_PARTS[str(kind)]
         case _:
             return ()
-    return tuple(model.model_fields)
+    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def load_workflow(text: str, *, origin: str = "workflow") -> Workflow:

@@ -8,6 +8,7 @@ from automation.definitions.durations import Seconds
 from automation.definitions.parameter_types import Text
 
 MAX_TRIES = 10
+MAX_DOWNLOAD = 64 * 1024 * 1024
 FILE_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,31}"
 OWNER_PATTERN = rf"^(?:{_NAME}(?::{_NAME})?)?$"
@@ -77,6 +78,15 @@ class Upload(Part):
     to: Annotated[Text, Field(max_length=1000), AfterValidator(_check_place)]
     mode: Annotated[Text, Field(pattern=r"^[0-7]{3,4}$")] = "0644"
     owner: Annotated[Text, Field(pattern=OWNER_PATTERN)] = ""
+
+
+class Download(Part):
+    """Keep a copy of the target's file in the portal, when it has `limit` bytes at most."""
+
+    source: Annotated[Text, Field(max_length=1000, alias="from"), AfterValidator(_check_place)]
+    limit: Annotated[StrictInt, Field(ge=1, le=MAX_DOWNLOAD)] = 10 * 1024 * 1024
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
 
 class Reboot(Part):

@@ -19,6 +19,9 @@ from automation.models.access import may
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
+    from automation.models.results import Attempt
+    from automation.models.runs import JobRun
+
 MAX_FILE_BYTES = 64 * 1024 * 1024
 PIECE = 1024 * 1024
 IN_MEMORY = 1024 * 1024
@@ -32,11 +35,22 @@ class StoredFileQuerySet(models.QuerySet["StoredFile"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> StoredFileQuerySet:
         return self if may(user, "runs:read") else self.none()
 
-    def named(self, name: str) -> StoredFile | None:
-        """The newest file of this name."""
-        return self.filter(name=name).order_by("-pk").first()
+    def kept_for_steps(self) -> StoredFileQuerySet:
+        """Those that people stored, without what steps downloaded."""
+        return self.filter(attempt__isnull=True)
 
-    def take_in(self, source: IO[bytes], *, name: str, by: Any) -> StoredFile:
+    def of_run(self, run: JobRun) -> StoredFileQuerySet:
+        """What the run's steps downloaded, by target and step."""
+        files = self.filter(attempt__result__run=run).select_related("attempt__result__run_target")
+        return files.order_by("attempt__result__run_target__position", "attempt__result__step_index", "pk")
+
+    def named(self, name: str) -> StoredFile | None:
+        """The newest file of this name that a person stored."""
+        return self.kept_for_steps().filter(name=name).order_by("-pk").first()
+
+    def take_in(
+        self, source: IO[bytes], *, name: str, by: Any = None, attempt: Attempt | None = None
+    ) -> StoredFile:
         """A new file with all that `source` gives, in bounded memory. Nothing is kept of one that fails.
 
         Raises ValidationError for a name that cannot be one, and FileTooLarge.
@@ -54,10 +68,18 @@ class StoredFileQuerySet(models.QuerySet["StoredFile"]):
             kept.seek(0)
             # The database is written only now: a slow client must not hold its lock.
             with transaction.atomic():
-                file = self.create(name=name, size=size, sha256=digest.hexdigest(), uploaded_by=by)
+                file = self.create(
+                    name=name, size=size, sha256=digest.hexdigest(), uploaded_by=by, attempt=attempt
+                )
                 for offset in range(0, size, PIECE):
                     FilePiece.objects.create(file=file, offset=offset, data=kept.read(PIECE))
         return file
+
+
+def file_name(text: str) -> str:
+    """The nearest name a file may have to what a target calls it."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:100].lstrip("._-")
+    return name or "file"
 
 
 class StoredFile(models.Model):
@@ -67,6 +89,13 @@ class StoredFile(models.Model):
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    attempt = models.ForeignKey(
+        "Attempt",
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="files",
+        help_text="The attempt that downloaded it; empty for a file that a person stored.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = StoredFileQuerySet.as_manager()

@@ -1,23 +1,53 @@
-"""The files of a run's plan on this machine's disk, for the threads that stream them to targets."""
+"""Files on this machine's disk, on their way between targets and database, for the threads that stream."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from automation.libraries.staging import LocalFile
+from automation.libraries.types import OnOutput, Stream
 from automation.models import StoredFile
+from automation.models.files import file_name
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where the file that a step downloads is to be written, the name to keep it by, and its most bytes."""
+
+    path: Path
+    name: str
+    limit: int
+
+    @contextmanager
+    def catching(self, other: OnOutput) -> Iterator[OnOutput]:
+        """Writes what comes on stdout into the file; the rest goes to `other`."""
+        with self.path.open("wb") as opened:
+
+            def hear(stream: Stream, data: bytes) -> None:
+                if stream == "stdout":
+                    opened.write(data)
+                else:
+                    other(stream, data)
+
+            yield hear
 
 
 class LocalFiles:
     """Fetched once for a shard, before anything is sent; `problems` says what could not be had."""
 
-    def __init__(self, planned: Mapping[str, Mapping[str, Any]]) -> None:
-        """`planned`: the plan's files by the place of their step."""
-        self._folder = tempfile.TemporaryDirectory(prefix="opsportal-files-") if planned else None
+    def __init__(
+        self, planned: Mapping[str, Mapping[str, Any]], downloads: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """The plan's files to put on targets, and those to bring from there, by the place of their step."""
+        wanted_at_all = planned or downloads
+        self._folder = tempfile.TemporaryDirectory(prefix="opsportal-files-") if wanted_at_all else None
+        self._downloads = {int(place): download for place, download in downloads.items()}
         self._by_step: dict[int, LocalFile] = {}
         self.problems: dict[int, str] = {}
         for place, wanted in planned.items():
@@ -31,6 +61,14 @@ class LocalFiles:
 
     def of(self, step_index: int) -> LocalFile | None:
         return self._by_step.get(step_index)
+
+    def landing(self, step_index: int, attempt: str) -> Landing | None:
+        """Where this attempt's download goes; None where the step is none."""
+        wanted = self._downloads.get(step_index)
+        if wanted is None or self._folder is None:
+            return None
+        name = file_name(Path(wanted["from"]).name)
+        return Landing(Path(self._folder.name) / attempt, name, int(wanted["limit"]))
 
     def close(self) -> None:
         """Delete them; a thread that reads one still has it open."""

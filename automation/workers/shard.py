@@ -108,7 +108,8 @@ class Execution:
         endings = Endings(self._recorder, canary=shard.batch == 0 and has_canary(shard.run))
         wire = Wire(self._crew, self._inbox, self._manager, may_send=self._may_send)
         self._reports = Reports(self._recorder, endings)
-        self._files = LocalFiles(json.loads(shard.run.header).get("files", {}))
+        header = json.loads(shard.run.header)
+        self._files = LocalFiles(header.get("files", {}), header.get("downloads", {}))
         self._steering = Steering(
             self._recorder,
             endings,

@@ -25,6 +25,8 @@ from automation.workers.wire import Errand, Wire
 from automation.workers.work import Work, begin_result
 
 OUTPUT_LIMIT = 1024**3
+REMARKS = 64 * 1024
+"""Bytes that a download may print beside the file."""
 CANCEL_SECONDS = 60.0
 
 
@@ -264,6 +266,9 @@ class Steering:
 
     def _errand(self, work: Work, attempt: Attempt, *, forget: tuple[str, ...] = ()) -> Errand:
         spool = work.spools.get(attempt.become)
+        runs = attempt.part == Attempt.Body.RUN
+        file = self._files.of(work.step_index) if runs else None
+        landing = self._files.landing(work.step_index, attempt.pk.hex) if runs else None
         order = Order(
             attempt=attempt.pk.hex,
             installation=self._installation,
@@ -272,13 +277,12 @@ class Steering:
             become=attempt.become,
             spool=attempt.spool or None,
             spool_id=attempt.spool_id,
-            output_limit=OUTPUT_LIMIT,
+            output_limit=landing.limit + REMARKS if landing else OUTPUT_LIMIT,
             forget=forget,
             guard="perl" if spool and spool.guard == "perl" else "sh",
             detach="scope" if spool and spool.detach == "scope" else "session",
         )
-        file = self._files.of(work.step_index) if attempt.part == Attempt.Body.RUN else None
-        return Errand(work.where, order, work.control, file)
+        return Errand(work.where, order, work.control, file, landing)
 
     def _out(self, work: Work, job: Callable[[], None]) -> None:
         work.busy = True

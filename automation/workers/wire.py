@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from automation.libraries import envelope
@@ -19,6 +20,7 @@ from automation.libraries.plain import PlainEnd, run_plain
 from automation.libraries.staging import LocalFile, stage
 from automation.libraries.types import Connection, Credentials, Endpoint, Stream
 from automation.workers.inbox import Crew, Inbox
+from automation.workers.local_files import Landing
 from automation.workers.messages import (
     Broke,
     Connected,
@@ -56,6 +58,7 @@ class Errand:
     order: Order
     control: Control
     file: LocalFile | None = None
+    landing: Landing | None = None
 
     @property
     def become_password(self) -> Secret | None:
@@ -114,20 +117,22 @@ class Wire:
 
     def plain(self, errand: Errand) -> None:
         """Run a reading body by plain exec; losing it harms nothing, it can be run again."""
-        position, order = errand.address.position, errand.order
+        position, order, landing = errand.address.position, errand.order, errand.landing
+        told = self._output(position, order.attempt)
 
         def job(connection: Connection) -> Message:
-            end = run_plain(
-                connection,
-                order.payload,
-                become=order.become,
-                on_output=self._output(position, order.attempt),
-                control=errand.control,
-                timeout=order.timeout,
-                output_limit=order.output_limit,
-                become_password=errand.become_password,
-            )
-            return Ended(position, order.attempt, _as_end(end))
+            with landing.catching(told) if landing is not None else nullcontext(told) as on_output:
+                end = run_plain(
+                    connection,
+                    order.payload,
+                    become=order.become,
+                    on_output=on_output,
+                    control=errand.control,
+                    timeout=order.timeout,
+                    output_limit=order.output_limit,
+                    become_password=errand.become_password,
+                )
+            return Ended(position, order.attempt, _as_end(end), landing)
 
         self._start(errand.address, order.attempt, job)
 

@@ -24,7 +24,7 @@ def test_a_file_comes_back_as_it_was_sent(clients: dict[str, APIClient]) -> None
     told = made.json()
     assert (made.status_code, told["size"]) == (201, len(CONTENT))
     assert told["sha256"] == hashlib.sha256(CONTENT).hexdigest()
-    back = clients["viewer"].get(told["links"]["content"])
+    back: Any = clients["viewer"].get(told["links"]["content"])
     assert b"".join(back.streaming_content) == CONTENT
     assert back.headers["Content-Disposition"] == 'attachment; filename="app.conf"'
 

@@ -118,6 +118,20 @@ REFUSED = {
     "{name: s, reboot: {timeout: 3h}}": ("steps[0].reboot.timeout", "must be at most 2h"),
     "{name: s, effect: read, reboot: {}}": ("steps[0]", "a step that reboots is no read"),
     "{name: s, reboot: {}, undo: {bash: x}}": ("steps[0]", "a reboot can be verified, but not"),
+    "{name: s, upload: {file: a, to: b}}": ("steps[0].upload.to", "must be an absolute path"),
+    "{name: s, upload: {file: a, to: /a/../b}}": ("steps[0].upload.to", "must not hold the parts"),
+    "{name: s, upload: {file: a, to: /b, mod: '0600'}}": (
+        "steps[0].upload.mod",
+        "unknown key; did you mean 'mode'?",
+    ),
+    "{name: s, upload: {file: a, to: /b, mode: '9'}}": ("steps[0].upload.mode", "must match ^[0-7]{3,4}$"),
+    "{name: s, upload: {file: a, to: /b, owner: '$(x)'}}": ("steps[0].upload.owner", "must match"),
+    "{name: s, upload: {file: a, to: /b}, undo: {bash: x}}": ("steps[0]", "brings its own check and undo"),
+    "{name: s, download: {from: /b}}": ("steps[0]", "it needs effect: read"),
+    "{name: s, effect: read, download: {fron: /b}}": (
+        "steps[0].download.fron",
+        "unknown key; did you mean 'from'?",
+    ),
     "{name: s, when: 'parameters.token == \"x\"', run: {bash: x}}": (
         "steps[0].when",
         "the parameter 'token' is a secret, which no condition may look at",
@@ -130,6 +144,19 @@ def test_what_a_step_may_not_say_is_told_with_line_and_path(line: str) -> None:
     path, message = REFUSED[line]
     found = refused(line)
     assert any((at, where) == (8, path) and message in said for at, where, said in found)
+
+
+def test_uploads_and_downloads_become_scripts_with_their_places_quoted() -> None:
+    workflow = steps(
+        "{name: u, upload: {file: a.conf, to: '/etc/it''s $(here)'}}",
+        "{name: d, effect: read, download: {from: /var/log/x}}",
+    )
+    assert Workflow.from_canonical(workflow.canonical()) == workflow
+    put, fetch = expand(workflow, {}, hashes={"a.conf": "0" * 64}).steps
+    assert put.run and put.run.bash and put.check and put.undo
+    assert put.run.bash.startswith("""to='/etc/it'"'"'s $(here)'\n""")
+    assert fetch.run and fetch.run.bash and "from=/var/log/x\n" in fetch.run.bash
+    assert put.run.powershell is None
 
 
 def test_a_condition_cannot_name_a_loop() -> None:
