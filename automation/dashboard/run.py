@@ -107,7 +107,7 @@ def _live_page(request: HttpRequest, pk: int) -> HttpResponse:
             *((name, as_text(value)) for name, value in header["parameters"].items()),
             *((name, "********") for name in header.get("secrets", {})),
         ],
-        "files": StoredFile.objects.visible_to(request.user).of_run(found)[:FILES_SHOWN],
+        "files": _files(request, found) if header.get("downloads") else [],
         "forecast": forecast_steps(found) if found.dry_run else [],
         "rollout": rollout_words(
             header["rollout"], found.total, changes=found.tier != "read" and not found.dry_run
@@ -121,6 +121,11 @@ def _live_page(request: HttpRequest, pk: int) -> HttpResponse:
 def _header(run: JobRun) -> dict[str, Any]:
     header: dict[str, Any] = json.loads(run.header)
     return header
+
+
+def _files(request: HttpRequest, found: JobRun) -> list[StoredFile]:
+    """What its steps brought from targets."""
+    return list(StoredFile.objects.visible_to(request.user).of_run(found)[:FILES_SHOWN])
 
 
 def _shown(request: HttpRequest, rows: list[Row]) -> Cell | None:

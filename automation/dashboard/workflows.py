@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from automation.dashboard.rights import require, why_not
-from automation.definitions.differing import changes_between
+from automation.definitions.differing import Change, changes_between
 from automation.definitions.errors import DefinitionError
 from automation.definitions.schema import BODY_KINDS, Step
 from automation.definitions.schema import Workflow as Definition
@@ -21,6 +21,7 @@ from automation.models import JobRun, Workflow, WorkflowVersion
 
 PAGE_SIZE = 50
 RUNS_SHOWN = 10
+SHORT = 80
 
 
 @login_required
@@ -111,10 +112,7 @@ def workflow_diff(request: HttpRequest, name: str) -> HttpResponse:
         "earlier": earlier,
         "later": later,
         "versions": later.workflow.versions.defer("definition", "text"),
-        "changes": [
-            {"change": each, "before": _told(each.before), "after": _told(each.after)}
-            for each in changes_between(earlier.definition, later.definition)
-        ],
+        "changes": [_change(each) for each in changes_between(earlier.definition, later.definition)],
     }
     return render(request, "automation/workflow_diff.html", context)
 
@@ -124,6 +122,12 @@ def _number(request: HttpRequest, key: str) -> int | None:
     if text and not (text.isascii() and text.isdigit() and len(text) < 10):
         raise Http404("There is no such version.")
     return int(text) if text else None
+
+
+def _change(change: Change) -> dict[str, Any]:
+    before, after = _told(change.before), _told(change.after)
+    short = "\n" not in before + after and len(before + after) <= SHORT
+    return {"change": change, "before": before, "after": after, "short": short}
 
 
 def _told(value: Any) -> str:

@@ -59,7 +59,8 @@ size=$(stat -L -c %s -- "$from") || exit 66
 [ "$size" -le "$limit" ] || { echo "$from has $size bytes; this step takes $limit at most" >&2; exit 75; }
 sum=$(head -c "$size" -- "$from" | sha256sum) || exit 74
 head -c "$size" -- "$from" || exit 74
-printf 'size=%s\nsha256=%s\n' "$size" "${sum%% *}" >>"$OPSPORTAL_OUTPUT"
+echo "size=$size" >>"$OPSPORTAL_OUTPUT"
+echo "sha256=${sum%% *}" >>"$OPSPORTAL_OUTPUT"
 """
 
 
