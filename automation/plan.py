@@ -151,12 +151,6 @@ def freeze(
         read_rollout(rollout) if rollout is not None else workflow.rollout,
         tier="read" if dry_run else workflow.tier,
     )
-    if arithmetic.on_failure == "pause":
-        raise PlanError(
-            "rollout.pause",
-            "A rollout cannot pause yet: let on_failure be undo or stop.",
-            [{"path": "rollout.on_failure", "message": "must be undo or stop"}],
-        )
     header = canonical(
         {
             "v": 1,

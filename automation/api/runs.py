@@ -11,11 +11,12 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from automation import decide
+from automation import decide, pausing
 from automation.api.authentication import principal, token_of
 from automation.api.event_stream import stream_answer, wants_stream
 from automation.api.idempotency import once
 from automation.api.pages import PAGE
+from automation.api.permissions import require_person
 from automation.api.problems import Problem
 from automation.api.run_answers import (
     counts_of,
@@ -125,6 +126,22 @@ class RunViews(ApiViewSet):
         given = self._given(Reason)
         return self._answer(
             decide.cancel(self._pk(), by=principal(self.request), reason=given.get("reason", ""))
+        )
+
+    @action(detail=True, methods=["post"], scopes={"POST": "runs:control"})
+    def pause(self, request: Request, pk: str) -> Response:
+        given = self._given(Reason)
+        return self._answer(
+            pausing.pause(self._pk(), by=principal(self.request), reason=given.get("reason", ""))
+        )
+
+    @action(detail=True, methods=["post"], scopes={"POST": "runs:control"})
+    def resume(self, request: Request, pk: str) -> Response:
+        # A pause for failures waits for somebody who has looked at them.
+        require_person(request, "resume a run")
+        given = self._given(Reason)
+        return self._answer(
+            pausing.resume(self._pk(), by=principal(self.request), reason=given.get("reason", ""))
         )
 
     def _decided(self, verb: Any) -> Response:

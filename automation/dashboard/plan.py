@@ -17,7 +17,7 @@ from automation.decide import refusal
 from automation.definitions.schema import BODY_KINDS, SHELL_OF
 from automation.models import JobRun, Participant, RunStatus
 from automation.models.access import may
-from automation.models.runs import WAITING
+from automation.models.runs import LIVE, WAITING
 from credentials.models import Credential
 
 TARGETS_A_PAGE = 50
@@ -83,6 +83,7 @@ def standing(request: HttpRequest, run: JobRun) -> dict[str, Any]:
         "why_not": "" if refused is None else str(refused),
         "may_start": run.status == RunStatus.HELD and asked and may(user, "runs:submit"),
         "why_not_start": _why_not_start(run, asked=asked, rights=why_not(user, "runs:submit")),
+        "may_control": run.status in LIVE and may(user, "runs:control"),
         "may_cancel": not run.is_final and may(user, "runs:control"),
         "why_not_cancel": why_not(user, "runs:control"),
     }
@@ -165,6 +166,8 @@ def rollout_words(rollout: dict[str, Any], total: int, *, changes: bool) -> list
         words.append(f"It stops when more than {_targets(rollout['max_failures'])} went wrong.")
     else:
         words.append("It stops at the first target that goes wrong.")
+    if rollout["on_failure"] == "pause":
+        words[-1] = words[-1].replace("It stops", "It pauses") + " Somebody then resumes or cancels it."
     words.append(
         "Where a step went wrong, the target's changes are undone in reverse order."
         if rollout["on_failure"] == "undo"

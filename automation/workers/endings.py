@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from automation.forecast import NOT_RUN
-from automation.models import AttemptState, JobRun, ResultState, RunTarget, StepResult
+from automation.models import AttemptState, JobRun, ResultState, RunStatus, RunTarget, StepResult
 from automation.models.results import GOOD, UNFINISHED
 from automation.workers.recorder import Recorder
 from automation.workers.settle import LOOK, Verdict, retry_follows, settle
@@ -21,9 +21,11 @@ SKIPPED_BECAUSE = {NOT_RUN: "It would run. It has no check, so what it would cha
 class Endings:
     """Every method runs in the tick's transaction and holds the run's row."""
 
-    def __init__(self, recorder: Recorder, *, canary: bool) -> None:
+    def __init__(self, recorder: Recorder, *, canary: bool, pauses: bool) -> None:
+        """`pauses`: where others stop, this run waits for a person to resume or cancel it."""
         self._recorder = recorder
         self._canary = canary
+        self._pauses = pauses
 
     def conclude(
         self,
@@ -132,13 +134,16 @@ class Endings:
         if others_bad:
             return
         run.bad += 1
-        if not run.stop_code:
-            run.stop_code = self._stop_code(run, result)
-            if run.stop_code:
-                self._recorder.tell(
-                    {"kind": "note", "code": run.stop_code, "message": _STOPPED[run.stop_code]}
-                )
+        if not run.stopped and (code := self._stop_code(run, result)):
+            self._stop(run, work, code)
         self._recorder.counted()
+
+    def _stop(self, run: JobRun, work: Work, code: str) -> None:
+        if not self._pauses:
+            run.stop_code = code
+            self._recorder.tell({"kind": "note", "code": code, "message": _STOPPED[code]})
+        elif run.status == RunStatus.RUNNING and run.targets.open().exclude(pk=work.row.pk).exists():
+            run.move(RunStatus.PAUSED, code=code, message=f"{_STOPPED[code]} Resume or cancel the run.")
 
     def _stop_code(self, run: JobRun, result: StepResult) -> str:
         if self._canary and result.state not in NOT_THE_CHANGES_FAULT:

@@ -105,10 +105,15 @@ class Execution:
         self._manager = ConnectionManager()
         self._recorder = Recorder()
         self._works: dict[int, Work] = {w.position: w for w in load_shard(shard)}
-        endings = Endings(self._recorder, canary=shard.batch == 0 and has_canary(shard.run))
+        header = json.loads(shard.run.header)
+        rollout = header["rollout"]
+        endings = Endings(
+            self._recorder,
+            canary=shard.batch == 0 and bool(rollout["canary"]),
+            pauses=rollout["on_failure"] == "pause",
+        )
         wire = Wire(self._crew, self._inbox, self._manager, may_send=self._may_send)
         self._reports = Reports(self._recorder, endings)
-        header = json.loads(shard.run.header)
         self._files = LocalFiles(header.get("files", {}), header.get("downloads", {}))
         self._steering = Steering(
             self._recorder,
@@ -127,6 +132,8 @@ class Execution:
             if messages or self._due():
                 self._tick(messages)
             if self._finished():
+                return
+            if self._steering.resting and not self._under_way() and self._rest():
                 return
             if draining() or time.monotonic() > self._ends_at or self._in_the_way():
                 self._hand_over()
@@ -172,7 +179,7 @@ class Execution:
             return True
         flags = (
             JobRun.objects.filter(pk=self._shard.run_id)
-            .values_list("cancel_requested", "stop_code", "in_flight", "bad")
+            .values_list("status", "cancel_requested", "stop_code", "in_flight", "bad")
             .get()
         )
         changed = flags != self._seen_flags
@@ -193,11 +200,23 @@ class Execution:
     def _in_the_way(self) -> bool:
         """All our targets wait for other runs, and those may need this very worker to get on."""
         now = time.monotonic()
-        if any(
-            not work.done and (work.busy or work.attempt or work.changing) for work in self._works.values()
-        ):
+        if self._under_way():
             self._moved_at = now
         return self._steering.waiting and now - self._moved_at > YIELD_SECONDS and execution_waits()
+
+    def _under_way(self) -> bool:
+        works = self._works.values()
+        return any(not work.done and (work.busy or work.attempt or work.changing) for work in works)
+
+    def _rest(self) -> bool:
+        """Let go of a paused run; whoever resumes it wakes its shards. False when it goes on already."""
+        with transaction.atomic():
+            run = JobRun.objects.locked(self._shard.run_id)
+            self._renew()
+            if not run.is_resting:
+                return False
+            self._shard.hand_over()
+        return True
 
     def _finished(self) -> bool:
         return all(work.done for work in self._works.values())
@@ -218,10 +237,6 @@ def _secrets_of(works: Iterable[Work]) -> list[Secret]:
     """The secret parameters, which are the same for all targets of a run."""
     first = next(iter(works), None)
     return list(first.secrets.values.values()) if first is not None else []
-
-
-def has_canary(run: JobRun) -> bool:
-    return bool(json.loads(run.header)["rollout"]["canary"])
 
 
 def load_shard(shard: Shard) -> list[Work]:

@@ -52,6 +52,7 @@ class Steering:
         self._jobs: list[Callable[[], None]] = []
         self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
+        self.resting = False
 
     def take_jobs(self) -> list[Callable[[], None]]:
         """The jobs decided on since the last call; run them after the commit."""
@@ -74,6 +75,7 @@ class Steering:
             self._go_on(run, work, drift)
         while self._entering:
             self._enter(run, drift)
+        self.resting = run.is_resting
 
     def _cancel(self, works: list[Work]) -> None:
         for work in works:
@@ -98,6 +100,8 @@ class Steering:
 
     def _begin(self, run: JobRun, work: Work, begin: Begin, drift: gate.Drift) -> bool:
         """False when the target stands at the entrance, where all that came in this tick are looked at."""
+        if run.is_resting and not work.changing:
+            return False
         work.step_index = begin.step_index
         if begin.body in ("run", "check"):
             if stop := self._stop_code(run, work):
@@ -153,6 +157,8 @@ class Steering:
 
     def _enter(self, run: JobRun, drift: gate.Drift) -> None:
         entering, self._entering = self._entering, []
+        if run.is_resting:
+            return  # paused since they came to the entrance
         entrance = gate.Entrance(run, [work for work, _ in entering])
         for work, begin in entering:
             answer = entrance.admit(work)

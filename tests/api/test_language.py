@@ -82,3 +82,16 @@ def test_only_a_dry_run_has_a_forecast(operator: APIClient, clients: dict[str, A
     assert (answer.status_code, answer.json()["code"]) == (400, "run.not_dry")
     JobRun.objects.update(dry_run=True)
     assert clients["mallory"].get(f"{RUNS}{made['id']}/forecast/").status_code in (403, 404)
+
+
+def test_a_run_is_paused_and_resumed(operator: APIClient, clients: dict[str, APIClient]) -> None:
+    made = submit(operator, hold=False, targets="name:web1").json()
+    here = f"{RUNS}{made['id']}/"
+    JobRun.objects.filter(pk=made["id"]).update(status="queued")
+    assert clients["viewer"].post(f"{here}pause/", {}).status_code == 403
+    assert operator.post(f"{here}pause/", {"reason": "lunch"}).json()["status"] == "paused"
+    assert operator.post(f"{here}pause/", {}).status_code == 409
+    assert clients["ai"].post(f"{here}resume/", {}).json()["code"] in ("person.required", "scope.token")
+    assert operator.post(f"{here}resume/", {}).json()["status"] == "queued"
+    told = operator.get(f"{here}events/").json()["events"]
+    assert [event["message"] for event in told if event.get("code") == "pause.requested"] == ["lunch"]
