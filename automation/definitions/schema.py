@@ -171,8 +171,9 @@ class Step(Part):
             raise ValueError("an upload is no read; its effect is change or destructive")
         if self.download is not None and (self.effect != "read" or self.check is not None):
             raise ValueError("a download only looks: it needs effect: read, and no check")
-        if self.reboot is not None and self.retry is not None:
-            raise ValueError("a reboot is not tried again")
+        if (self.reboot is not None or self.upload is not None) and self.retry is not None:
+            # After a second upload the former file would be our own.
+            raise ValueError("a reboot or an upload is not tried again")
         if self.for_each is not None and ITEM in self.values:
             raise ValueError("values must not have item, for for_each gives it")
         return self

@@ -164,6 +164,7 @@ def load_work(row: RunTarget, sequence: Sequence, results: list[StepResult], att
         work.tries[(index, attempt.body)] = max(work.tries.get((index, attempt.body), 0), attempt.number)
         if attempt.superseded:
             work.superseded[index] = work.superseded.get(index, 0) + 1
+            work.step_index = index
             work.wait_after(attempt)
         elif attempt.state == AttemptState.ENDED and not (
             attempt.mode == Attempt.Mode.PLAIN and attempt.code

@@ -127,6 +127,10 @@ REFUSED = {
     "{name: s, upload: {file: a, to: /b, mode: '9'}}": ("steps[0].upload.mode", "must match ^[0-7]{3,4}$"),
     "{name: s, upload: {file: a, to: /b, owner: '$(x)'}}": ("steps[0].upload.owner", "must match"),
     "{name: s, upload: {file: a, to: /b}, undo: {bash: x}}": ("steps[0]", "brings its own check and undo"),
+    "{name: s, idempotent: true, retry: {attempts: 2}, upload: {file: a, to: /b}}": (
+        "steps[0]",
+        "a reboot or an upload is not tried again",
+    ),
     "{name: s, download: {from: /b}}": ("steps[0]", "it needs effect: read"),
     "{name: s, effect: read, download: {fron: /b}}": (
         "steps[0].download.fron",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
+
 from automation.libraries.envelope import End
 from automation.models import Attempt, Event
+from automation.workers.sequence import Begin
 from automation.workers.settle import Verdict, record_end, retry_follows
 from automation.workers.shard import load_works
 from tests.workers.spine import Spine
@@ -80,6 +83,21 @@ def test_what_left_processes_or_has_no_known_end_is_never_tried_again(spine: Spi
         record_end(work.attempt, End("timed_out", None, {}, 0, 0, left))
         work.attempt.state = state
         assert retry_follows(work, timed_out) is again
+    work.attempt.state = "fenced"  # it never started
+    assert retry_follows(work, Verdict("unreachable", "connect.timeout", ""))
+
+
+def test_whoever_takes_over_between_two_tries_keeps_count_and_delay(spine: Spine) -> None:
+    spine.add_targets("a")
+    run = spine.submit(flaky(spine, 9, delay="1h"))
+    result = run.results.get()
+    run.results.update(state="running")
+    ended = {"state": "ended", "superseded": True, "ended_at": timezone.now()}
+    Attempt.objects.create(result=result, body="run", number=1, mode="envelope", become=False, **ended)
+    (work,) = load_works(run, run.targets.all())
+    assert (work.superseded, work.waits, work.tries_again) == ({0: 1}, True, True)
+    work.retry_at = 0.0
+    assert work.next() == Begin(0, "run")
 
 
 def test_a_cancelled_run_is_not_tried_again(spine: Spine) -> None:

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from automation.definitions.errors import ParameterError
-from automation.models import Attempt
+from automation.models import Attempt, Target
+from automation.plan import PlanError
+from automation.workers.shard import load_works
 from tests.workers.spine import Spine
 
 LOOP = """
@@ -79,3 +81,30 @@ def test_a_target_nobody_knows_is_refused_with_the_nearest_name(spine: Spine) ->
     with pytest.raises(ParameterError, match=r"there is no target 'wev-1'.*did you mean 'web-1'"):
         spine.submit(PEER, targets="all", parameters={"peer": "wev-1"})
     assert not Attempt.objects.exists()
+
+
+PLATFORMS = """
+    name: platforms
+    steps:
+      - {name: both, effect: read, run: {bash: 'true', powershell: 'exit 0'}}
+      - {name: linux only, STEP}
+"""
+
+
+@pytest.mark.parametrize("step", ["run: {bash: 'true'}", "effect: read, download: {from: /etc/hostname}"])
+def test_a_step_without_a_body_for_a_targets_platform_is_refused_by_name(spine: Spine, step: str) -> None:
+    spine.add_targets("a", "b")
+    Target.objects.filter(name="b").update(platform="windows")
+    with pytest.raises(PlanError, match="step 'linux only' has no run body for windows") as caught:
+        spine.submit(PLATFORMS.replace("STEP", step))
+    assert caught.value.code == "body.missing"
+
+
+def test_each_target_gets_the_body_of_its_platform(spine: Spine) -> None:
+    spine.add_targets("a", "b")
+    Target.objects.filter(name="b").update(platform="windows")
+    run = spine.submit(PLATFORMS.split("      - {name: linux only")[0])
+    scripts = {
+        work.leaf["name"]: work.sequence.script(0, "run") for work in load_works(run, run.targets.all())
+    }
+    assert scripts == {"a": "true", "b": "exit 0"}
