@@ -9,6 +9,7 @@ from django.core import serializers
 from automation.models import Event, JobRun, OutputChunk, RunSecret, StepResult
 from credentials.fields import StrictEncryptedTextField
 from tests.workers.spine import Spine
+from tests.workers.test_reconcile import ask_again, change, lose
 
 VALUE = "hunter2-and-more"
 LOGIN = """
@@ -81,3 +82,17 @@ def test_an_optional_secret_nobody_gave_is_empty(spine: Spine) -> None:
     text = login('[ -z "$token" ]').replace("{type: secret}", "{type: secret, required: false}")
     assert spine.states(spine.run(text, parameters={"user": "x"})) == {"a": ["succeeded"]}
     assert not RunSecret.objects.exists()
+
+
+def test_what_is_found_out_after_the_run_is_kept_without_its_output(spine: Spine) -> None:
+    spine.add_targets("a")
+    text = change(spine, 'echo "$token"').replace("steps:", "parameters: {token: {type: secret}}\n    steps:")
+    run = spine.run(text, parameters={"token": VALUE})
+    attempt = lose(run)
+    ask_again(attempt)
+    result = run.results.get()
+    assert (attempt.state, result.state, result.outputs) == ("ended", "succeeded", {})
+    assert not OutputChunk.objects.exists()
+    assert any(
+        "secrets to mask in it are deleted" in event.data.get("message", "") for event in run.events.all()
+    )
