@@ -15,15 +15,13 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from automation.definitions.expanding import expand, left_out
 from automation.definitions.keyed_secrets import KeyedSecret
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
-from automation.models import Group, StoredFile, Target, TargetLock
+from automation.models import Group, Target, TargetLock
 from automation.models.files import StoredFileQuerySet
-from automation.plan_files import chosen_files, planned_downloads, planned_files
-from automation.plan_parameters import freeze_parameters
+from automation.plan_steps import plan_steps
 from automation.policy.rules import Tier
 
 
@@ -136,15 +134,11 @@ def freeze(
 ) -> Plan:
     """The plan of `workflow` on those of `visible` that `query` names.
 
-    Raises PlanError when nothing matches, a target has no body for its platform, or a parameter is wrong.
+    Raises PlanError when nothing matches or a target has no body for its platform, ParameterError and
+    DefinitionError when a parameter, a file or a loop is wrong.
     """
-    given = freeze_parameters(workflow, parameters, visible=visible)
-    skipped = left_out(workflow, given.values)
-    stored = chosen_files(workflow, files if files is not None else StoredFile.objects.none())
-    planned = planned_files(workflow, given.values, stored)
-    downloads = planned_downloads(workflow, given.values)
-    hashes = {name: file.sha256 for name, file in stored.items()}
-    workflow = expand(workflow, given.values, hashes=hashes)
+    steps = plan_steps(workflow, parameters, visible=visible, files=files)
+    workflow = steps.workflow
     chosen = _chosen(workflow, query, visible)
     arithmetic = plan_rollout(
         len(chosen),
@@ -155,11 +149,7 @@ def freeze(
         {
             "v": 1,
             "workflow": workflow.canonical(),
-            "parameters": given.values,
-            "secrets": given.digests(),
-            "left_out": skipped,
-            "files": planned,
-            "downloads": downloads,
+            **steps.told,
             "rollout": asdict(arithmetic),
             "query": query.to_text(),
             "dry_run": dry_run,
@@ -170,8 +160,8 @@ def freeze(
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
-        parameters=given.values,
-        secrets=given.secrets,
+        parameters=steps.given.values,
+        secrets=steps.given.secrets,
         rollout=arithmetic,
         header=header,
         header_hash=header_hash,

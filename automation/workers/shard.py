@@ -44,6 +44,7 @@ from automation.workers.recorder import Recorder
 from automation.workers.reports import Reports
 from automation.workers.sequence import Sequence
 from automation.workers.steering import Steering
+from automation.workers.supplies import Supplies
 from automation.workers.wire import Wire
 from automation.workers.work import FORGET_AT_ONCE, Work, load_work
 from credentials.secret import Secret
@@ -115,14 +116,9 @@ class Execution:
         wire = Wire(self._crew, self._inbox, self._manager, may_send=self._may_send)
         self._reports = Reports(self._recorder, endings)
         self._files = LocalFiles(header.get("files", {}), header.get("downloads", {}))
-        self._steering = Steering(
-            self._recorder,
-            endings,
-            wire,
-            logins=Logins(also=_secrets_of(self._works.values())),
-            files=self._files,
-            installation=Installation.identity(),
-        )
+        logins = Logins(also=_secrets_of(self._works.values()))
+        supplies = Supplies(logins, self._files, Installation.identity())
+        self._steering = Steering(self._recorder, endings, wire, supplies=supplies)
         self._seen_flags: tuple[Any, ...] = ()
         self._moved_at = time.monotonic()
 

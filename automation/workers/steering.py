@@ -14,13 +14,12 @@ from automation.models import Attempt, AttemptState, JobRun, ResultState
 from automation.workers import gate
 from automation.workers.endings import Endings
 from automation.workers.errand import address_of, condition_holds, payload_of
-from automation.workers.local_files import LocalFiles
-from automation.workers.logins import Logins
 from automation.workers.output import OutputStore
 from automation.workers.recorder import Recorder
 from automation.workers.reports import start_recovery
 from automation.workers.sequence import Begin, Finish, Skip
 from automation.workers.settle import Verdict
+from automation.workers.supplies import Supplies
 from automation.workers.wire import Errand, Wire
 from automation.workers.work import Work, begin_result
 
@@ -33,22 +32,13 @@ CANCEL_SECONDS = 60.0
 class Steering:
     """Runs inside the tick's transaction; jobs are handed out only after its commit."""
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        endings: Endings,
-        wire: Wire,
-        *,
-        logins: Logins,
-        files: LocalFiles,
-        installation: str,
-    ) -> None:
+    def __init__(self, recorder: Recorder, endings: Endings, wire: Wire, *, supplies: Supplies) -> None:
         self._recorder = recorder
         self._endings = endings
         self._wire = wire
-        self._installation = installation
-        self._logins = logins
-        self._files = files
+        self._installation = supplies.installation
+        self._logins = supplies.logins
+        self._files = supplies.files
         self._jobs: list[Callable[[], None]] = []
         self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
