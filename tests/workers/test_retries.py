@@ -79,11 +79,13 @@ def test_what_left_processes_or_has_no_known_end_is_never_tried_again(spine: Spi
     (work,) = load_works(run, run.targets.all())
     timed_out = Verdict("timed_out", "command.timeout", "")
     for left, state, again in (((), "ended", True), (("sleep:7",), "ended", False), ((), "unknown", False)):
-        work.attempt = Attempt(result=work.results[0], body="run", number=1, mode="envelope", become=False)
-        record_end(work.attempt, End("timed_out", None, {}, 0, 0, left))
-        work.attempt.state = state
+        work.attempt = tried = Attempt(
+            result=work.results[0], body="run", number=1, mode="envelope", become=False
+        )
+        record_end(tried, End("timed_out", None, {}, 0, 0, left))
+        tried.state = state
         assert retry_follows(work, timed_out) is again
-    work.attempt.state = "fenced"  # it never started
+    tried.state = "fenced"  # it never started
     assert retry_follows(work, Verdict("unreachable", "connect.timeout", ""))
 
 
