@@ -91,6 +91,7 @@ PAGES: dict[str, tuple[Role | None, Callable[[Furniture], str]]] = {
     "target": ("operator", lambda there: reverse("target", args=[there.target])),
     "target-untrusted": ("admin", lambda there: reverse("target", args=[there.untrusted])),
     "workflows": ("viewer", lambda _: reverse("workflows")),
+    "workflow-diff": ("viewer", lambda _: reverse("workflow-diff", args=[WORKFLOW["name"]])),
     "workflow": ("operator", lambda _: reverse("workflow", args=[WORKFLOW["name"]])),
     "workflow-run": ("operator", lambda _: reverse("workflow-run", args=[WORKFLOW["name"]])),
 }
