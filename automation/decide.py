@@ -18,6 +18,7 @@ from automation.models import (
 )
 from automation.models.access import may
 from automation.models.runs import LIVE, WAITING
+from automation.pausing import wake_paused
 from automation.policy.today import policy_today
 from automation.workers.queue import enqueue
 
@@ -151,8 +152,7 @@ def cancel(run_id: int, *, by: User, reason: str = "") -> JobRun:
         if run.status in WAITING:
             _close_unsent(run, RunStatus.CANCELLED, "run.cancelled")
         elif run.status in LIVE:
-            run.wake()
-            enqueue("control", "advance", run.pk)
+            wake_paused(run)
     return run
 
 

@@ -16,11 +16,13 @@ from typing import Any
 
 from automation.belonging import Candidate
 from automation.choose import Choice, LeftOut, choose, reasons
-from automation.definitions.parameters import check_parameters
+from automation.definitions.keyed_secrets import KeyedSecret
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
 from automation.models import Group, Target, TargetLock
+from automation.models.files import StoredFileQuerySet
+from automation.plan_steps import plan_steps
 from automation.policy.rules import Tier
 from automation.ways import Ways, places, provable
 
@@ -63,6 +65,7 @@ class Plan:
 
     workflow: Workflow
     parameters: dict[str, Any]
+    secrets: dict[str, KeyedSecret] = field(repr=False)
     rollout: RolloutPlan
     header: str
     header_hash: str
@@ -87,6 +90,7 @@ def freeze(
     parameters: dict[str, Any],
     rollout: dict[str, Any] | None,
     visible: list[Target],
+    files: StoredFileQuerySet | None = None,
     dry_run: bool = False,
     include_maintenance: bool = False,
     policy_version: str = "",
@@ -94,29 +98,24 @@ def freeze(
     """The plan of `workflow` on those of `visible` that `query` names and that may be worked on now.
 
     Targets that are disabled are left out, and those in maintenance unless `include_maintenance`; the plan
-    says which, and why. Raises PlanError when nothing matches, a target has no body for its platform, or a
-    parameter is wrong.
+    says which, and why. Raises PlanError when nothing matches or a target has no body for its platform,
+    ParameterError and DefinitionError when a parameter, a file or a loop is wrong.
     """
+    steps = plan_steps(workflow, parameters, visible=visible, files=files)
+    workflow = steps.workflow
     choice = choose(query, visible, include_maintenance=include_maintenance)
     chosen = choice.chosen
     _check(workflow, query, choice)
-    values = check_parameters(workflow, parameters)
     arithmetic = plan_rollout(
         len(chosen),
         read_rollout(rollout) if rollout is not None else workflow.rollout,
         tier="read" if dry_run else workflow.tier,
     )
-    if arithmetic.on_failure == "pause":
-        raise PlanError(
-            "rollout.pause",
-            "A rollout cannot pause yet: let on_failure be undo or stop.",
-            [{"path": "rollout.on_failure", "message": "must be undo or stop"}],
-        )
     header = canonical(
         {
             "v": 1,
             "workflow": workflow.canonical(),
-            "parameters": values,
+            **steps.told,
             "rollout": asdict(arithmetic),
             "query": query.to_text(),
             "dry_run": dry_run,
@@ -132,7 +131,8 @@ def freeze(
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
-        parameters=values,
+        parameters=steps.given.values,
+        secrets=steps.given.secrets,
         rollout=arithmetic,
         header=header,
         header_hash=header_hash,

@@ -10,7 +10,16 @@ from django.utils import timezone
 
 from automation.definitions.query import Query
 from automation.definitions.schema import Workflow
-from automation.models import JobRun, Participant, RunStatus, RunTarget, StepResult, Target
+from automation.models import (
+    JobRun,
+    Participant,
+    RunSecret,
+    RunStatus,
+    RunTarget,
+    StepResult,
+    StoredFile,
+    Target,
+)
 from automation.models.runs import APPROVAL_LASTS
 from automation.plan import Plan, PlanError, blast_radius, freeze
 from automation.policy.rules import AuthorKind, Decision, Facts
@@ -37,7 +46,7 @@ class Submission:
     requesters: tuple[User, ...] = ()
     token: ApiToken | None = None
     version: WorkflowVersion | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict, repr=False)
     rollout: dict[str, Any] | None = None
     dry_run: bool = False
     include_maintenance: bool = False
@@ -87,6 +96,7 @@ def prepare(wanted: Submission) -> Prepared:
         parameters=wanted.parameters,
         rollout=wanted.rollout,
         visible=list(Target.objects.visible_to(wanted.submitter).with_plan_parts()),
+        files=StoredFile.objects.visible_to(wanted.submitter),
         dry_run=wanted.dry_run,
         include_maintenance=wanted.include_maintenance,
         policy_version=policy.version,
@@ -151,6 +161,7 @@ def _write(prepared: Prepared) -> JobRun:
     Participant.objects.bulk_create(
         [Participant(run=run, user=user, part=Participant.Part.REQUESTER) for user in people.values()]
     )
+    RunSecret.objects.keep(run, plan.secrets)
     _write_rows(run, plan)
     return run
 

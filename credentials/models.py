@@ -178,7 +178,7 @@ class KeyCanary(models.Model):
         return "key canary"
 
 
-def sealed_field(instance: Credential | KeyCanary) -> StrictEncryptedTextField:
+def sealed_field(instance: models.Model) -> StrictEncryptedTextField:
     """The column that holds the secrets of this row's model."""
     field = instance._meta.get_field("sealed")
     assert isinstance(field, StrictEncryptedTextField)  # noqa: S101 -- tells the type

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
+from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
@@ -14,7 +15,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from automation.api.authentication import principal
 from automation.api.problems import Problem
 from automation.models import AnsweredRequest
-from automation.plan import canonical, sha256
+from automation.plan import canonical
 
 MAX_KEY = 200
 T = TypeVar("T")
@@ -30,7 +31,7 @@ def once(request: Request, *, prepare: Callable[[], T], work: Callable[[T], dict
     if key is None:
         return Response(work(prepare()), status=201)
     _check(key)
-    body_hash = sha256(canonical(request.data))
+    body_hash = _digest(canonical(request.data))
     if (answered := _answered(request, key)) is not None:
         return _replay(answered, body_hash)
     prepared = prepare()
@@ -55,6 +56,11 @@ def _check(key: str) -> None:
         raise Problem(
             f"An Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters.", code="idempotency.key"
         )
+
+
+def _digest(body: str) -> str:
+    """Keyed, for the body may hold secrets, and what is stored must not let anybody try them out."""
+    return salted_hmac("automation.idempotency", body, algorithm="sha256").hexdigest()
 
 
 def _answered(request: Request, key: str) -> AnsweredRequest | None:

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from automation.api.authentication import principal, token_of
 from automation.decide import refusal
+from automation.forecast import forecast_steps
 from automation.models import Attempt, JobRun, Participant, RunTarget, StepResult
 
 LEAVES_SHOWN = 200
@@ -62,7 +63,10 @@ def run_submitted(run: JobRun) -> dict[str, Any]:
 
 def links(run: JobRun) -> dict[str, str]:
     here = f"/api/v1/runs/{run.pk}/"
-    return {"self": here} | {name: f"{here}{name}/" for name in ("plan", "results", "events", "output")}
+    names = ("plan", "results", "events", "output", *(["forecast"] if run.dry_run else []))
+    return {"self": here, "files": f"/api/v1/files/?run={run.pk}"} | {
+        name: f"{here}{name}/" for name in names
+    }
 
 
 def run_detail(run: JobRun, request: Request) -> dict[str, Any]:
@@ -73,12 +77,14 @@ def run_detail(run: JobRun, request: Request) -> dict[str, Any]:
     people = list(run.participants.select_related("user").order_by("pk"))
     return run_submitted(run) | {
         "source": run.source,
-        "inputs": {key: header[key] for key in ("parameters", "rollout", "query")},
+        "inputs": {key: header[key] for key in ("parameters", "rollout", "query")}
+        | {"secret_parameters": sorted(header.get("secrets", {}))},
         "plan": {
             "header": header,
             "header_hash": run.header_hash,
             "leaves": [leaf_answer(leaf) for leaf in leaves],
         },
+        "forecast": [step.as_dict() for step in forecast_steps(run)] if run.dry_run else None,
         "batches": _batches(run),
         "participants": [_participant(person) for person in people],
         "approvals": {

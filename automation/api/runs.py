@@ -11,11 +11,13 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from automation import decide
+from automation import decide, pausing
 from automation.api.authentication import principal, token_of
 from automation.api.event_stream import stream_answer, wants_stream
 from automation.api.idempotency import once
 from automation.api.pages import PAGE
+from automation.api.permissions import require_person
+from automation.api.problems import Problem
 from automation.api.run_answers import (
     counts_of,
     last_attempts,
@@ -29,6 +31,7 @@ from automation.api.run_events import events_answer
 from automation.api.run_output import output_answer
 from automation.api.run_requests import Decision, Reason, command_submission, submission
 from automation.api.views import READ_AND_POST, ApiViewSet
+from automation.forecast import forecast_targets
 from automation.models import JobRun, ResultState, RunStatus
 from automation.submit import Prepared, prepare, write
 
@@ -79,6 +82,15 @@ class RunViews(ApiViewSet):
         """Every target as the plan froze it, in order."""
         return self.paged(self.get_object().targets.order_by("position"), leaf_answer)
 
+    @action(detail=True, query_keys=PAGE, page_order=("position",))
+    def forecast(self, request: Request, pk: str) -> Response:
+        """What a dry run found on each target, in order: steps by what they would do."""
+        run = self.get_object()
+        if not run.dry_run:
+            raise Problem("Only a dry run has a forecast: submit one with dry_run.", code="run.not_dry")
+        page = self.paginate_queryset(run.targets.order_by("position")) or []
+        return self.get_paginated_response(forecast_targets(page))
+
     @action(detail=True, query_keys=("state", *PAGE), page_order=("pk",))
     def results(self, request: Request, pk: str) -> Response:
         """Every step of every target; `?state=` chooses."""
@@ -119,6 +131,22 @@ class RunViews(ApiViewSet):
         given = self._given(Reason)
         return self._answer(
             decide.cancel(self._pk(), by=principal(self.request), reason=given.get("reason", ""))
+        )
+
+    @action(detail=True, methods=["post"], scopes={"POST": "runs:control"})
+    def pause(self, request: Request, pk: str) -> Response:
+        given = self._given(Reason)
+        return self._answer(
+            pausing.pause(self._pk(), by=principal(self.request), reason=given.get("reason", ""))
+        )
+
+    @action(detail=True, methods=["post"], scopes={"POST": "runs:control"})
+    def resume(self, request: Request, pk: str) -> Response:
+        # A pause for failures waits for somebody who has looked at them.
+        require_person(request, "resume a run")
+        given = self._given(Reason)
+        return self._answer(
+            pausing.resume(self._pk(), by=principal(self.request), reason=given.get("reason", ""))
         )
 
     def _decided(self, verb: Any) -> Response:

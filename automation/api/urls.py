@@ -3,6 +3,7 @@
 from rest_framework.routers import SimpleRouter
 
 from automation.api.credentials import CredentialViews
+from automation.api.files import FileViews
 from automation.api.groups import GroupViews
 from automation.api.host_keys import AuthorityViews, HostKeyViews
 from automation.api.inventory import TargetViews
@@ -19,6 +20,7 @@ router.register("credentials", CredentialViews, "credential")
 router.register("host-keys", HostKeyViews, "host-key")
 router.register("host-certificate-authorities", AuthorityViews, "host-certificate-authority")
 router.register("workflows", WorkflowViews, "workflow")
+router.register("files", FileViews, "file")
 router.register("runs", RunViews, "run")
 router.register("tokens", TokenViews, "token")
 

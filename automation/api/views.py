@@ -46,7 +46,7 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
 
     authentication_classes = AUTHENTICATION
     permission_classes = (HasScope,)
-    parser_classes = (StrictJsonParser,)
+    parser_classes: Sequence[type[BaseParser]] = (StrictJsonParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JsonOnly
     metadata_class = None

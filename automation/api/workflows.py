@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import Http404
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from automation.api.pages import PAGE
+from automation.api.pages import PAGE, whole_number
 from automation.api.permissions import require_person
 from automation.api.problems import Problem
 from automation.api.strict import Mapped, Strict, Text
 from automation.api.views import READ_AND_POST, ApiViewSet
+from automation.definitions.differing import changes_between
 from automation.definitions.errors import did_you_mean
-from automation.definitions.schema import load_workflow, read_workflow
+from automation.definitions.schema import json_schema, load_workflow, read_workflow
 from automation.models import Workflow, WorkflowVersion
 from automation.plan import canonical
 
@@ -78,10 +80,42 @@ class WorkflowViews(ApiViewSet):
             status=status.HTTP_201_CREATED if made else status.HTTP_200_OK,
         )
 
+    @action(detail=False, url_path="schema")
+    def language(self, request: Request) -> Response:
+        """The JSON Schema of the language, for editors and programs."""
+        return Response(json_schema())
+
+    @action(detail=True, query_keys=("from", "to"))
+    def diff(self, request: Request, name: str) -> Response:
+        """What version `to` (the newest) changes against version `from` (the one before it)."""
+        workflow = self.get_object()
+        later = _numbered(workflow, whole_number(request, "to", default=0, at_least=1, at_most=2**31 - 1))
+        before = max(later.number - 1, 1)
+        number = whole_number(request, "from", default=before, at_least=1, at_most=2**31 - 1)
+        earlier = _numbered(workflow, number)
+        changes = changes_between(earlier.definition, later.definition)
+        return Response(
+            {
+                "name": workflow.name,
+                "from": earlier.number,
+                "to": later.number,
+                "changes": [change.as_dict() for change in changes],
+            }
+        )
+
     @action(detail=True, query_keys=PAGE, page_order=("-number",))
     def versions(self, request: Request, name: str) -> Response:
         rows = self.get_object().versions.select_related("author")
         return self.paged(rows, version_answer)
+
+
+def _numbered(workflow: Workflow, number: int) -> WorkflowVersion:
+    """This version, the newest for 0. Raises Http404."""
+    versions: QuerySet[WorkflowVersion] = workflow.versions.order_by("-number")
+    found = (versions.filter(number=number) if number else versions).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 def summary(workflow: Any) -> dict[str, Any]:

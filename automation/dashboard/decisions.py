@@ -1,4 +1,4 @@
-"""What people may do to a run: start, approve, reject, cancel. Each is a form, posted."""
+"""What people may do to a run: start, approve, reject, pause, resume, cancel. Each is a form, posted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from automation import decide
+from automation import decide, pausing
 from automation.dashboard.plan import plan_page, readable
 from automation.dashboard.rights import why_not
 from automation.models import IllegalTransition, JobRun, RunStatus
@@ -48,6 +48,22 @@ def run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     if reason := why_not(request.user, "runs:control"):
         return _refused(request, pk, reason, status=403)
     return _done(request, pk, lambda by, why: decide.cancel(pk, by=by, reason=why))
+
+
+@login_required
+@require_POST
+def run_pause(request: HttpRequest, pk: int) -> HttpResponse:
+    if reason := why_not(request.user, "runs:control"):
+        return _refused(request, pk, reason, status=403)
+    return _done(request, pk, lambda by, why: pausing.pause(pk, by=by, reason=why))
+
+
+@login_required
+@require_POST
+def run_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    if reason := why_not(request.user, "runs:control"):
+        return _refused(request, pk, reason, status=403)
+    return _done(request, pk, lambda by, why: pausing.resume(pk, by=by, reason=why))
 
 
 def _done(request: HttpRequest, pk: int, verb: Callable[[Any, str], JobRun]) -> HttpResponse:
@@ -87,6 +103,10 @@ def _told(run: JobRun) -> str:
             return f"{given} of {run.approvals_required} approvals are given; the run waits for the rest."
         case RunStatus.QUEUED:
             return "The run is queued and starts in a moment."
+        case RunStatus.PAUSED if not run.cancel_requested:
+            return "The run is paused: no further target begins. What is under way comes to its end."
+        case RunStatus.RUNNING if not run.cancel_requested:
+            return "The run goes on."
         case RunStatus.REJECTED:
             return "The run is rejected. Nothing was sent to any target."
         case RunStatus.CANCELLED:

@@ -17,11 +17,12 @@ from automation.decide import refusal
 from automation.definitions.schema import BODY_KINDS, SHELL_OF
 from automation.models import JobRun, Participant, RunStatus
 from automation.models.access import may
-from automation.models.runs import WAITING
+from automation.models.runs import LIVE, WAITING
 from automation.ways import places
 from credentials.models import Credential
 
 TARGETS_A_PAGE = 50
+NOT_SHOWN = "a secret; the plan holds its digest, and nobody can read it here"
 PRODUCTION = ("prod", "production")
 
 
@@ -84,6 +85,7 @@ def standing(request: HttpRequest, run: JobRun) -> dict[str, Any]:
         "why_not": "" if refused is None else str(refused),
         "may_start": run.status == RunStatus.HELD and asked and may(user, "runs:submit"),
         "why_not_start": _why_not_start(run, asked=asked, rights=why_not(user, "runs:submit")),
+        "may_control": run.status in LIVE and may(user, "runs:control"),
         "may_cancel": not run.is_final and may(user, "runs:control"),
         "why_not_cancel": why_not(user, "runs:control"),
     }
@@ -111,13 +113,15 @@ def _steps(header: dict[str, Any], platforms: dict[str, int]) -> list[dict[str, 
             for platform in sorted(platforms)
             if platform in SHELL_OF and (script := (step.get(kind) or {}).get(SHELL_OF[platform]))
         ]
-        found.append({**step, "number": number, "bodies": bodies, "lasts": lasting(step["timeout"])})
+        file = header.get("files", {}).get(str(number - 1))
+        lasts = lasting(step["timeout"])
+        found.append({**step, "number": number, "bodies": bodies, "lasts": lasts, "file": file})
     return found
 
 
 def _parameters(header: dict[str, Any]) -> list[dict[str, str]]:
     declared = header["workflow"].get("parameters", {})
-    return [
+    shown = [
         {
             "name": name,
             "label": declared.get(name, {}).get("label", ""),
@@ -126,6 +130,11 @@ def _parameters(header: dict[str, Any]) -> list[dict[str, str]]:
         }
         for name, value in header["parameters"].items()
     ]
+    secret = [
+        {"name": name, "label": declared.get(name, {}).get("label", ""), "value": "", "given": NOT_SHOWN}
+        for name in header.get("secrets", {})
+    ]
+    return shown + secret
 
 
 def _sizes(batches: list[int]) -> str:
@@ -159,6 +168,8 @@ def rollout_words(rollout: dict[str, Any], total: int, *, changes: bool) -> list
         words.append(f"It stops when more than {_targets(rollout['max_failures'])} went wrong.")
     else:
         words.append("It stops at the first target that goes wrong.")
+    if rollout["on_failure"] == "pause":
+        words[-1] = words[-1].replace("It stops", "It pauses") + " Somebody then resumes or cancels it."
     words.append(
         "Where a step went wrong, the target's changes are undone in reverse order."
         if rollout["on_failure"] == "undo"

@@ -26,12 +26,14 @@ from automation.dashboard.run_matrix import (
     tallies,
     telling_body,
 )
+from automation.forecast import forecast_steps
 from automation.live.snapshot import Snapshot, snapshot
-from automation.models import Attempt, Event, JobRun, OutputChunk, RunStatus
+from automation.models import Attempt, Event, JobRun, OutputChunk, RunStatus, StoredFile
 from automation.models.runs import WAITING
 
 LAST_OUTPUT = 32 * 1024
 STORY = 200
+FILES_SHOWN = 200
 STREAMS = ("stdout", "stderr")
 # CSI; OSC, DCS and the like with their end; single escapes. What is no complete sequence is shown.
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-OQ-WYZ\\`-~])")
@@ -101,7 +103,12 @@ def _live_page(request: HttpRequest, pk: int) -> HttpResponse:
         "output": _last_output(taken, shown, body) if shown else [],
         "body": body,
         "story": _story(taken),
-        "parameters": [(name, as_text(value)) for name, value in header["parameters"].items()],
+        "parameters": [
+            *((name, as_text(value)) for name, value in header["parameters"].items()),
+            *((name, "********") for name in header.get("secrets", {})),
+        ],
+        "files": _files(request, found) if header.get("downloads") else [],
+        "forecast": forecast_steps(found) if found.dry_run else [],
         "rollout": rollout_words(
             header["rollout"], found.total, changes=found.tier != "read" and not found.dry_run
         ),
@@ -114,6 +121,11 @@ def _live_page(request: HttpRequest, pk: int) -> HttpResponse:
 def _header(run: JobRun) -> dict[str, Any]:
     header: dict[str, Any] = json.loads(run.header)
     return header
+
+
+def _files(request: HttpRequest, found: JobRun) -> list[StoredFile]:
+    """What its steps brought from targets."""
+    return list(StoredFile.objects.visible_to(request.user).of_run(found)[:FILES_SHOWN])
 
 
 def _shown(request: HttpRequest, rows: list[Row]) -> Cell | None:

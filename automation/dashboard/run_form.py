@@ -11,7 +11,7 @@ from django.http import QueryDict
 
 from automation.choose import LeftOut, choose
 from automation.definitions.errors import DefinitionError, ParameterError, QueryError
-from automation.definitions.parameter_types import Parameter
+from automation.definitions.parameter_types import ADDRESS_SUFFIX, Parameter
 from automation.definitions.parameters import as_text, check_parameters
 from automation.definitions.query import parse
 from automation.definitions.schema import Workflow, missing_bodies
@@ -30,7 +30,7 @@ class Field:
 
     name: str
     parameter: Parameter
-    value: str
+    value: str = field(repr=False)
     error: str = ""
 
     @property
@@ -45,11 +45,15 @@ class Field:
     def rules(self) -> list[str]:
         """The limits in words."""
         declared = self.parameter
-        unit = {"string": "characters", "list": "lines"}.get(declared.type, "")
+        unit = {"string": "characters", "secret": "characters", "list": "lines"}.get(declared.type, "")
         limits = [("at least", declared.min), ("at most", declared.max)]
         texts = [f"{word} {limit} {unit}".strip() for word, limit in limits if limit is not None]
         if declared.type == "list":
             texts.insert(0, "one a line")
+        if declared.type == "target":
+            texts.insert(0, f"the name of a target; ${self.name}{ADDRESS_SUFFIX} is its address")
+        if declared.is_secret:
+            texts.insert(0, "kept encrypted until the run is over; masked in output from six characters on")
         return texts + ([f"must match {declared.pattern}"] if declared.pattern else [])
 
     def given(self) -> object:
@@ -57,7 +61,9 @@ class Field:
         if self.parameter.type == "list":
             lines = [line.strip() for line in self.value.splitlines()]
             return [line for line in lines if line] or None
-        if self.parameter.type in ("integer", "boolean", "enum"):
+        if self.parameter.is_secret:
+            return self.value or None
+        if self.parameter.type in ("integer", "boolean", "enum", "target"):
             return self.value.strip() or None
         return self.value.replace("\r\n", "\n")
 
@@ -132,6 +138,8 @@ class RunForm:
             return submit(wanted)
         except PlanError as error:
             self._place(error)
+        except ParameterError as error:
+            self._place_parameters(error)
         except DefinitionError as error:
             self.errors.append(str(error))
         return None
@@ -143,10 +151,13 @@ class RunForm:
         try:
             check_parameters(self.workflow, given)
         except ParameterError as error:
-            wrong = {found["path"].removeprefix("parameters."): found["message"] for found in error.errors}
-            for each in self.fields:
-                each.error = _sentence(wrong.pop(each.name, ""))
-            self.errors += [f"{name}: {message}" for name, message in wrong.items()]
+            self._place_parameters(error)
+
+    def _place_parameters(self, error: ParameterError) -> None:
+        wrong = {found["path"].removeprefix("parameters."): found["message"] for found in error.errors}
+        for each in self.fields:
+            each.error = _sentence(wrong.pop(each.name, ""))
+        self.errors += [f"{name}: {message}" for name, message in wrong.items()]
 
     def _place(self, error: PlanError) -> None:
         about_targets = {found.get("path") for found in error.errors} == {"targets"}
@@ -196,4 +207,6 @@ def _warnings(workflow: Workflow, chosen: list[Target]) -> list[str]:
 
 
 def _sentence(message: str) -> str:
+    if message.startswith("there "):
+        return f"{message[:1].upper()}{message[1:]}".rstrip("?.") + ("?" if message.endswith("?") else ".")
     return f"This {message}." if message else ""

@@ -12,9 +12,10 @@ from automation.dashboard.rights import require, why_not
 from automation.dashboard.run_form import Preview, RunForm, preview_of
 from automation.dashboard.workflows import read_definition, version_of
 from automation.definitions.schema import Workflow
-from automation.models import WorkflowVersion
+from automation.models import Target, WorkflowVersion
 
 MAX_NUMBER = 2**31 - 1
+OFFERED_TARGETS = 500
 
 
 @login_required
@@ -59,9 +60,18 @@ def _shown(
         "version": form.version,
         "definition": form.workflow,
         "preview": preview,
+        "target_names": _target_names(request, form),
         "why_not_run": why_not(request.user, "runs:submit"),
     }
     return render(request, "automation/workflow_run.html", context, status=status)
+
+
+def _target_names(request: HttpRequest, form: RunForm) -> list[str]:
+    """What the browser offers where a parameter wants a target."""
+    if not any(each.parameter.type == "target" for each in form.fields):
+        return []
+    usable = Target.objects.visible_to(request.user).usable().order_by("name")
+    return list(usable.values_list("name", flat=True)[:OFFERED_TARGETS])
 
 
 def _asked_for(request: HttpRequest, name: str) -> tuple[WorkflowVersion, Workflow]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.db.models import Max, OuterRef, Subquery
@@ -13,24 +12,16 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from automation.dashboard.rights import require, why_not
+from automation.definitions.differing import Change, changes_between
 from automation.definitions.errors import DefinitionError
 from automation.definitions.schema import BODY_KINDS, Step
 from automation.definitions.schema import Workflow as Definition
+from automation.definitions.writing import as_yaml as write_yaml
 from automation.models import JobRun, Workflow, WorkflowVersion
 
 PAGE_SIZE = 50
 RUNS_SHOWN = 10
-
-
-class _Dumper(yaml.SafeDumper):
-    """Scripts as blocks of lines, as people write them."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
+SHORT = 80
 
 
 @login_required
@@ -92,7 +83,7 @@ def workflow(request: HttpRequest, name: str, number: int | None = None) -> Http
         "newest": versions[0],
         "definition": definition,
         "steps": [_step(step) for step in definition.steps] if definition else [],
-        "yaml": as_yaml(version),
+        "yaml": version.as_yaml(),
         "runs": JobRun.objects.visible_to(request.user)
         .filter(workflow_name=version.workflow.name)
         .select_related("submitted_by", "workflow_version")[:RUNS_SHOWN],
@@ -105,10 +96,44 @@ def workflow(request: HttpRequest, name: str, number: int | None = None) -> Http
 @require_GET
 def workflow_yaml(request: HttpRequest, name: str, number: int) -> HttpResponse:
     """The version as a file."""
-    text = as_yaml(version_of(request, name, number))
+    text = version_of(request, name, number).as_yaml()
     response = HttpResponse(text, content_type="text/plain; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}-v{number}.yaml"'
     return response
+
+
+@login_required
+@require_GET
+def workflow_diff(request: HttpRequest, name: str) -> HttpResponse:
+    """What two versions differ in; without `from` and `to` the newest two."""
+    later = version_of(request, name, _number(request, "to"))
+    earlier = version_of(request, name, _number(request, "from") or max(later.number - 1, 1))
+    context = {
+        "earlier": earlier,
+        "later": later,
+        "versions": later.workflow.versions.defer("definition", "text"),
+        "changes": [_change(each) for each in changes_between(earlier.definition, later.definition)],
+    }
+    return render(request, "automation/workflow_diff.html", context)
+
+
+def _number(request: HttpRequest, key: str) -> int | None:
+    text = request.GET.get(key, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Http404("There is no such version.")
+    return int(text) if text else None
+
+
+def _change(change: Change) -> dict[str, Any]:
+    before, after = _told(change.before), _told(change.after)
+    short = "\n" not in before + after and len(before + after) <= SHORT
+    return {"change": change, "before": before, "after": after, "short": short}
+
+
+def _told(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return write_yaml(value).rstrip().removesuffix("...").rstrip()
 
 
 def version_of(request: HttpRequest, name: str, number: int | None) -> WorkflowVersion:
@@ -130,13 +155,6 @@ def read_definition(version: WorkflowVersion) -> Definition | None:
         return None
 
 
-def as_yaml(version: WorkflowVersion) -> str:
-    """The text as its author wrote it; what came as JSON is written as YAML."""
-    if not version.text.lstrip().startswith("{"):
-        return version.text
-    return yaml.dump(version.definition, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-
-
 def _step(step: Step) -> dict[str, Any]:
     """A step as the page shows it: what it does, and each body with its shell."""
     found = [(kind, step.bodies(kind)) for kind in BODY_KINDS]
@@ -147,4 +165,9 @@ def _step(step: Step) -> dict[str, Any]:
         for shell, script in (("bash", each.bash), ("PowerShell", each.powershell))
         if script is not None
     ]
-    return {"step": step, "bodies": bodies}
+    loop = step.for_each
+    return {
+        "step": step,
+        "bodies": bodies,
+        "loop": loop if isinstance(loop, str) else f"of {', '.join(loop)}" if loop else "",
+    }

@@ -25,7 +25,7 @@ _SENTENCES = {
     "string_too_short": "must have at least {min_length} characters",
     "too_long": "must have at most {max_length} items",
     "too_short": "must have at least {min_length} items",
-    "string_pattern_mismatch": "must be lower-case letters, digits and hyphens, at most 64",
+    "string_pattern_mismatch": "must match {pattern}",
 }
 
 
@@ -61,6 +61,8 @@ def _sentence(kind: str, context: dict[str, Any], path: Path, known_keys: KnownK
         return f"unknown key{did_you_mean(str(path[-1]), known_keys(path[:-1]))}"
     if kind == "value_error":
         return str(context["error"])
+    if kind == "string_pattern_mismatch" and path == ("name",):
+        return "must be lower-case letters, digits and hyphens, at most 64"
     if kind == "literal_error":
         return f"must be {context['expected']}"
     template = _SENTENCES.get(kind)

@@ -22,6 +22,9 @@ Value = str | int | bool | list[str] | None
 
 MAX_VALUE_BYTES = 256 * 1024
 MAX_ITEMS = 1_000
+MAX_TARGET_NAME = 100
+ADDRESS_SUFFIX = "_address"
+"""A target parameter `peer` also gives `$peer_address`."""
 _INT64 = 2**63
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
 
@@ -62,8 +65,11 @@ DefaultValue = Annotated[
 
 
 class Parameter(BaseModel):
-    """A typed parameter. `min` and `max` are the value of an integer, the length of a string, the items of a
-    list.
+    """A typed parameter. `min` and `max` are the value of an integer, the length of a string or secret, the
+    items of a list.
+
+    A `target` is the name of a target the asking person may see; beside `$name` scripts get `$name_address`.
+    A `secret` is text that no plan, page or answer shows, so it has no default.
 
     A default makes a parameter optional whatever `required` says. The pattern must match the whole value
     (each item of a list); its syntax is that of CEL's `matches`.
@@ -71,7 +77,7 @@ class Parameter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    type: Literal["string", "integer", "boolean", "enum", "list"] = "string"
+    type: Literal["string", "integer", "boolean", "enum", "list", "target", "secret"] = "string"
     label: Annotated[Text, Field(max_length=200)] = ""
     help: Annotated[Text, Field(max_length=1000)] = ""
     required: StrictBool = True
@@ -88,16 +94,23 @@ class Parameter(BaseModel):
         """Whether a run must give a value."""
         return self.required and self.default is None
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value must never be shown."""
+        return self.type == "secret"
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.type == "enum") != bool(self.choices):
             raise ValueError("choices belong to type enum, and enum needs choices")
         if len(set(self.choices)) != len(self.choices):
             raise ValueError("a choice stands here twice")
-        if self.pattern is not None and self.type not in ("string", "list"):
-            raise ValueError("pattern belongs to the types string and list")
-        if (self.min, self.max) != (None, None) and self.type in ("boolean", "enum"):
-            raise ValueError("min and max belong to the types integer, string and list")
+        if self.pattern is not None and self.type not in ("string", "list", "secret"):
+            raise ValueError("pattern belongs to the types string, list and secret")
+        if (self.min, self.max) != (None, None) and self.type in ("boolean", "enum", "target"):
+            raise ValueError("min and max belong to the types integer, string, list and secret")
+        if self.is_secret and self.default is not None:
+            raise ValueError("a secret has no default: a workflow shows everything that stands in it")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min is greater than max")
         if self.default is not None:
@@ -116,8 +129,10 @@ class Parameter(BaseModel):
         nothing else changes its type.
         """
         match self.type:
-            case "string":
+            case "string" | "secret":
                 return self._string(given)
+            case "target":
+                return self._target(given)
             case "integer":
                 return self._integer(given)
             case "boolean":
@@ -136,6 +151,13 @@ class Parameter(BaseModel):
         self._check_range(len(text), "have", " characters")
         self._check_pattern(text)
         return text
+
+    def _target(self, given: object) -> str:
+        if not isinstance(given, str) or not given.strip():
+            raise ValueError("must be the name of a target")
+        if len(given) > MAX_TARGET_NAME:
+            raise ValueError("is no target's name: it is too long")
+        return check_text(given.strip())
 
     def _integer(self, given: object) -> int:
         if isinstance(given, str) and _INTEGER.fullmatch(given.strip()):

@@ -6,30 +6,34 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
+    Discriminator,
     Field,
     StrictBool,
     StrictInt,
+    Tag,
     ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from automation.definitions.checks import check_references
+from automation.definitions.checks import ITEM, Referring, check_derived, check_references, check_values
 from automation.definitions.conditions import MAX_CONDITION, Condition
 from automation.definitions.durations import Seconds, Share, Size
 from automation.definitions.errors import ConditionError, DefinitionError, Finding, QueryError
 from automation.definitions.explaining import explain
 from automation.definitions.loading import Document, is_small, read_document
 from automation.definitions.names import NAME_PATTERN, check_name
-from automation.definitions.parameter_types import Parameter, Text
+from automation.definitions.parameter_types import ADDRESS_SUFFIX, MAX_ITEMS, Parameter, Text
 from automation.definitions.query import MAX_QUERY, parse
+from automation.definitions.step_kinds import Download, Part, Reboot, Retry, Upload, at_most, positive
 
 Effect = Literal["read", "change", "destructive"]
 Shell = Literal["bash", "powershell"]
 BodyKind = Literal["check", "run", "verify", "undo"]
 BODY_KINDS: tuple[BodyKind, ...] = ("check", "run", "verify", "undo")
 EFFECTS: tuple[Effect, ...] = ("read", "change", "destructive")
+RESERVED_NAMES = ("schema",)
+STEP_KINDS = ("run", "reboot", "upload", "download")
 SHELL_OF: dict[str, Shell] = {"linux": "bash", "windows": "powershell"}
 
 MAX_SCRIPT_BYTES = 1024 * 1024
@@ -54,6 +58,12 @@ def _check_step_name(name: str) -> str:
     return name
 
 
+def _check_workflow_name(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{name!r} has a meaning of its own in addresses; take another name")
+    return name
+
+
 def _check_condition(text: str) -> str:
     try:
         Condition(text)
@@ -70,31 +80,26 @@ def _check_query(text: str) -> str:
     return text
 
 
-def _not_too_long(limit: int) -> AfterValidator:
-    def check(seconds: int) -> int:
-        if seconds > limit:
-            raise ValueError(f"must be at most {limit // 86400}d")
-        return seconds
-
-    return AfterValidator(check)
-
-
-def _positive(seconds: int) -> int:
-    if seconds < 1:
-        raise ValueError("must be at least 1s")
-    return seconds
-
-
 Script = Annotated[Text, AfterValidator(_check_script)]
-StepName = Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_check_step_name)]
 ParameterName = Annotated[str, AfterValidator(check_name), Field(json_schema_extra={"pattern": NAME_PATTERN})]
+Items = Annotated[
+    tuple[Annotated[Text, Field(min_length=1, max_length=1000)], ...],
+    Field(min_length=1, max_length=MAX_ITEMS),
+]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+def _list_or_name(given: object) -> str:
+    return "name" if isinstance(given, str) else "items"
 
 
-class Bodies(_Part):
+# Told apart before they are read, so that what is wrong is told of the one that was meant.
+Loop = Annotated[
+    Annotated[ParameterName, Tag("name")] | Annotated[Items, Tag("items")], Discriminator(_list_or_name)
+]
+StepName = Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_check_step_name)]
+
+
+class Bodies(Part):
     """One script per shell; at least one."""
 
     bash: Script | None = None
@@ -112,20 +117,33 @@ class Bodies(_Part):
         return None if shell is None else getattr(self, shell)
 
 
-class Step(_Part):
-    """One step. `timeout` is in seconds and holds for each body by itself; `become` holds for all of them."""
+class Step(Part):
+    """One step. `timeout` is in seconds and holds for each body by itself; `become` holds for all of them.
+
+    It has a `run` body, or is of another kind: `reboot`, `upload`, `download`. `values` are handed over
+    like parameters.
+    `for_each` makes a step of it for each item of a list, or of the list parameter it names, as `$item`.
+    `idempotent` says that running it twice does no harm; only then, or when it only reads, may it `retry`.
+    """
 
     name: StepName
     effect: Effect = "change"
     become: StrictBool = False
     reboots: StrictBool = False
-    timeout: Annotated[Seconds, AfterValidator(_positive), _not_too_long(MAX_TIMEOUT)] = 600
+    timeout: Annotated[Seconds, AfterValidator(positive), at_most(MAX_TIMEOUT)] = 600
     when: (
         Annotated[Text, Field(min_length=1, max_length=MAX_CONDITION), AfterValidator(_check_condition)]
         | None
     ) = None
+    for_each: Loop | None = None
+    values: Annotated[dict[ParameterName, Text], Field(max_length=20)] = Field(default_factory=dict)
+    idempotent: StrictBool = False
+    retry: Retry | None = None
     check: Bodies | None = None
-    run: Bodies
+    run: Bodies | None = None
+    reboot: Reboot | None = None
+    upload: Upload | None = None
+    download: Download | None = None
     verify: Bodies | None = None
     undo: Bodies | None = None
 
@@ -133,9 +151,37 @@ class Step(_Part):
     def _fits_its_effect(self) -> Self:
         if self.effect == "read" and self.undo is not None:
             raise ValueError("a step of effect read changes nothing, so it cannot have undo")
-        if self.effect == "read" and self.reboots:
+        if self.effect == "read" and (self.reboots or self.reboot is not None):
             raise ValueError("a step that reboots is no read; its effect is change or destructive")
+        if self.retry is not None and not self.is_repeatable:
+            raise ValueError("retry needs idempotent: true, or effect: read; else it could do its work twice")
         return self
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        kinds = [kind for kind in STEP_KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            found = f"not {' and '.join(kinds)}" if kinds else "and has none"
+            raise ValueError(f"needs one of {', '.join(STEP_KINDS)}, {found}")
+        if self.reboot is not None and (self.check is not None or self.undo is not None):
+            raise ValueError("a reboot can be verified, but not checked or undone")
+        if self.upload is not None and (self.check is not None or self.undo is not None):
+            raise ValueError("an upload brings its own check and undo; it can be verified")
+        if self.upload is not None and self.effect == "read":
+            raise ValueError("an upload is no read; its effect is change or destructive")
+        if self.download is not None and (self.effect != "read" or self.check is not None):
+            raise ValueError("a download only looks: it needs effect: read, and no check")
+        if (self.reboot is not None or self.upload is not None) and self.retry is not None:
+            # After a second upload the former file would be our own.
+            raise ValueError("a reboot or an upload is not tried again")
+        if self.for_each is not None and ITEM in self.values:
+            raise ValueError("values must not have item, for for_each gives it")
+        return self
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether running it again does no harm."""
+        return self.idempotent or self.effect == "read"
 
     @property
     def condition(self) -> Condition | None:
@@ -148,7 +194,7 @@ class Step(_Part):
         return found
 
 
-class Rollout(_Part):
+class Rollout(Part):
     """How a run spreads over its targets; `automation.definitions.rollout` has the arithmetic.
 
     `canary` None means: one target first when the workflow changes anything and there are more, else none.
@@ -160,14 +206,14 @@ class Rollout(_Part):
     )
     max_parallel: Annotated[StrictInt, Field(ge=1, le=1_000)] = 50
     max_failures: Share = 0
-    bake: Annotated[Seconds, _not_too_long(MAX_BAKE)] = 0
+    bake: Annotated[Seconds, at_most(MAX_BAKE)] = 0
     on_failure: Literal["undo", "stop", "pause"] = "stop"
 
 
-class Workflow(_Part):
+class Workflow(Part):
     """A workflow as people and the AI write it. `targets` is the target query of runs that name none."""
 
-    name: Annotated[Text, Field(pattern=SLUG_PATTERN)]
+    name: Annotated[Text, Field(pattern=SLUG_PATTERN), AfterValidator(_check_workflow_name)]
     summary: Annotated[Text, Field(max_length=500)] = ""
     parameters: Annotated[dict[ParameterName, Parameter], Field(max_length=MAX_PARAMETERS)] = Field(
         default_factory=dict, json_schema_extra={"additionalProperties": False}
@@ -180,8 +226,15 @@ class Workflow(_Part):
 
     @model_validator(mode="after")
     def _refers_to_what_exists(self) -> Self:
-        conditions = [(step.name, step.condition) for step in self.steps]
-        findings = check_references(conditions, parameters=list(self.parameters))
+        steps = [
+            Referring(step.name, step.condition, step.for_each is not None, tuple(step.values))
+            for step in self.steps
+        ]
+        hidden = [name for name, parameter in self.parameters.items() if parameter.is_secret]
+        findings = check_references(steps, parameters=self.variable_names(), secrets=hidden)
+        lists = [name for name, parameter in self.parameters.items() if parameter.type == "list"]
+        findings += check_values(steps, [step.for_each for step in self.steps], self.variable_names(), lists)
+        findings += check_derived(self.parameters, self._derived())
         if findings:
             raise PydanticCustomError("references", "names things that do not exist", {"findings": findings})
         return self
@@ -190,6 +243,14 @@ class Workflow(_Part):
     def tier(self) -> Effect:
         """The highest effect any step declares."""
         return max((step.effect for step in self.steps), key=EFFECTS.index)
+
+    def variable_names(self) -> list[str]:
+        """What scripts and conditions can call by name: the parameters, and what comes with them."""
+        return [*self.parameters, *self._derived()]
+
+    def _derived(self) -> list[str]:
+        targets = [name for name, parameter in self.parameters.items() if parameter.type == "target"]
+        return [name + ADDRESS_SUFFIX for name in targets]
 
     def canonical(self) -> dict[str, Any]:
         """Plain JSON data: every default filled in, durations in seconds; equal workflows give equal data."""
@@ -202,6 +263,12 @@ class Workflow(_Part):
 
 
 _PARTS: dict[str, type[BaseModel]] = {"parameters": Parameter, "steps": Step, "rollout": Rollout}
+_STEP_PARTS: dict[str, type[BaseModel]] = {
+    "retry": Retry,
+    "reboot": Reboot,
+    "upload": Upload,
+    "download": Download,
+}
 
 
 def _known_keys(path: tuple[str | int, ...]) -> tuple[str, ...]:
@@ -213,9 +280,11 @@ def _known_keys(path: tuple[str | int, ...]) -> tuple[str, ...]:
             model = _PARTS[str(path[0])]
         case ("steps", _, kind) if kind in BODY_KINDS:
             model = Bodies
+        case ("steps", _, kind) if kind in _STEP_PARTS:
+            model = _STEP_PARTS[str(kind)]
         case _:
             return ()
-    return tuple(model.model_fields)
+    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def load_workflow(text: str, *, origin: str = "workflow") -> Workflow:

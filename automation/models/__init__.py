@@ -4,6 +4,8 @@ from automation.models.access import AnsweredRequest as AnsweredRequest
 from automation.models.access import ApiToken as ApiToken
 from automation.models.approvals import Participant as Participant
 from automation.models.authorities import HostCertificateAuthority as HostCertificateAuthority
+from automation.models.files import FilePiece as FilePiece
+from automation.models.files import StoredFile as StoredFile
 from automation.models.inventory import Group as Group
 from automation.models.inventory import HostKey as HostKey
 from automation.models.inventory import Target as Target
@@ -16,6 +18,7 @@ from automation.models.results import AttemptState as AttemptState
 from automation.models.results import OutputChunk as OutputChunk
 from automation.models.results import ResultState as ResultState
 from automation.models.results import StepResult as StepResult
+from automation.models.run_secrets import RunSecret as RunSecret
 from automation.models.runs import Event as Event
 from automation.models.runs import IllegalTransition as IllegalTransition
 from automation.models.runs import JobRun as JobRun

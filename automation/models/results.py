@@ -126,6 +126,9 @@ class Attempt(models.Model):
     how = models.CharField(max_length=20, blank=True)
     code = models.CharField(max_length=60, blank=True)
     message = models.TextField(blank=True)
+    superseded = models.BooleanField(
+        default=False, help_text="It ended badly and its step's retry rule asked for another."
+    )
     left = models.JSONField(default=list, help_text="Processes that escaped a cancel, by name.")
     # Remote offsets count bytes of the target's stream; stored ones bytes after masking.
     stdout_remote = models.PositiveBigIntegerField(default=0)

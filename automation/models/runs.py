@@ -138,6 +138,11 @@ class JobRun(models.Model):
         """No target that has not begun to change may begin."""
         return bool(self.stop_code) or self.cancel_requested
 
+    @property
+    def is_resting(self) -> bool:
+        """Paused, and nobody has asked for its end: no target that has not begun may begin."""
+        return self.status == RunStatus.PAUSED and not self.stopped
+
     def policy_facts(self) -> Facts:
         """What the policy may look at, as the plan froze it."""
         environments = self.blast_radius.get("by_environment", {})
@@ -168,6 +173,8 @@ class JobRun(models.Model):
         if status in FINAL:
             self.finished_at, self.wake_at = timezone.now(), None
             fields += ["finished_at", "wake_at"]
+            # Nothing of this run will be sent any more.
+            self.secrets.all().delete()
         self.save(update_fields=fields)
         self._tell_status(code, message)
 

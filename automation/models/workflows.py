@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from automation.definitions.writing import as_yaml
 from automation.models.access import may
 
 if TYPE_CHECKING:
@@ -48,6 +50,13 @@ class Workflow(models.Model):
         return self.name
 
 
+class WorkflowVersionQuerySet(models.QuerySet["WorkflowVersion"]):
+    def newest(self) -> WorkflowVersionQuerySet:
+        """The newest version of each workflow, in order of name."""
+        later = self.model.objects.filter(workflow=OuterRef("workflow"), number__gt=OuterRef("number"))
+        return self.filter(~Exists(later)).select_related("workflow", "author").order_by("workflow__name")
+
+
 class WorkflowVersion(models.Model):
     """One immutable edition of a workflow."""
 
@@ -58,9 +67,15 @@ class WorkflowVersion(models.Model):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(default=timezone.now)
 
+    objects = WorkflowVersionQuerySet.as_manager()
+
     class Meta:
         ordering = ("workflow", "-number")
         constraints = (models.UniqueConstraint("workflow", "number", name="version_number_once"),)
 
     def __str__(self) -> str:
         return f"{self.workflow.name} v{self.number}"
+
+    def as_yaml(self) -> str:
+        """The text as its author wrote it; what came as JSON is written as YAML."""
+        return as_yaml(self.definition) if self.text.lstrip().startswith("{") else self.text

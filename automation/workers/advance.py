@@ -39,7 +39,7 @@ def advance(run_id: int) -> None:
         if run.status not in LIVE:
             return
         run.wake(after=SAFETY_SECONDS)
-        if run.status == RunStatus.QUEUED and not _start(run):
+        if run.is_resting or (run.status == RunStatus.QUEUED and not _start(run)):
             return
         if run.shards.exclude(state=Shard.State.DONE).exists():
             return

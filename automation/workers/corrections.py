@@ -30,6 +30,7 @@ NEVER_STARTED = Verdict(
     "outcome.never_started",
     "It had never started on the target, and now never can.",
 )
+WITHHELD = "What it printed since is not kept, for the secrets to mask in it are deleted."
 UNVERIFIED = "Its verify was not run: finding out starts nothing."
 NOT_BAD = (*GOOD, ResultState.CANCELLED)  # as a run counts while it lives
 CORRECTABLE = (RunStatus.PARTIAL, RunStatus.FAILED)
@@ -100,7 +101,8 @@ class Corrections:
         )
         self._recorder.finished(work, keep_lock=locked)
         lock = "Another end is still unknown, so it stays locked." if locked else "Its lock is free."
-        self._recorder.note(work, CODE, f"{found} {lock}", step=result.step)
+        kept = f" {WITHHELD}" if work.secrets.problem else ""
+        self._recorder.note(work, CODE, f"{found} {lock}{kept}", step=result.step)
 
 
 def _rewrite(work: Work, verdict: Verdict, found: str, end: End | None) -> None:
@@ -111,7 +113,7 @@ def _rewrite(work: Work, verdict: Verdict, found: str, end: End | None) -> None:
         work,
         work.tried.part,
         verdict,
-        outputs=end.outputs if end else None,
+        outputs=work.masked(end.outputs) if end else None,
         exit_code=end.exit_code if end else None,
     )
     unverified = result.state == ResultState.RUNNING

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from automation.models import AttemptState, JobRun, ResultState, RunTarget, StepResult
+from automation.forecast import NOT_RUN
+from automation.models import AttemptState, JobRun, ResultState, RunStatus, RunTarget, StepResult
 from automation.models.results import GOOD, UNFINISHED
 from automation.workers.recorder import Recorder
-from automation.workers.settle import LOOK, Verdict, settle
+from automation.workers.settle import LOOK, Verdict, retry_follows, settle
 from automation.workers.work import Work
 
 # A canary that only could not be reached says nothing about the change: the next target takes its place.
 NOT_THE_CHANGES_FAULT = (ResultState.UNREACHABLE, ResultState.BLOCKED)
 
 
+SKIPPED_BECAUSE = {NOT_RUN: "It would run. It has no check, so what it would change is not known."}
+
+
 class Endings:
     """Every method runs in the tick's transaction and holds the run's row."""
 
-    def __init__(self, recorder: Recorder, *, canary: bool) -> None:
+    def __init__(self, recorder: Recorder, *, canary: bool, pauses: bool) -> None:
+        """`pauses`: where others stop, this run waits for a person to resume or cancel it."""
         self._recorder = recorder
         self._canary = canary
+        self._pauses = pauses
 
     def conclude(
         self,
@@ -31,6 +37,9 @@ class Endings:
         exit_code: int | None = None,
     ) -> None:
         """The open attempt is over; its verdict goes to the step."""
+        if retry_follows(work, verdict):
+            self._try_again(work, verdict)
+            return
         attempt = work.tried
         attempt.code, attempt.message = verdict.code, verdict.message
         unknown = attempt.state == AttemptState.UNKNOWN
@@ -49,6 +58,18 @@ class Endings:
             self._recorder.fact(work, body="undo", state=state, message=verdict.message)
         else:
             self._recorder.fact(work, body=attempt.body, state=verdict.state)
+
+    def _try_again(self, work: Work, verdict: Verdict) -> None:
+        """The try is a row of its own with its end; the step goes on with the next one."""
+        attempt, rule = work.tried, work.sequence.step(work.step_index).retry
+        assert rule is not None  # noqa: S101  (retry_follows)
+        attempt.superseded, attempt.message = True, verdict.message
+        number = work.superseded[work.step_index] = work.superseded.get(work.step_index, 0) + 1
+        self.close_attempt(work, AttemptState(attempt.state), verdict.code)
+        work.losses = 0
+        work.pause(rule.delay)
+        text = f"Try {number} of {rule.attempts}: {verdict.message or verdict.state} Trying again."
+        self._recorder.note(work, "step.retry", text, step=work.result().step)
 
     def give_up(self, run: JobRun, work: Work, verdict: Verdict) -> None:
         """Nothing of the open attempt was started, and nothing will be."""
@@ -84,6 +105,7 @@ class Endings:
         for index in step_indexes:
             result = work.results[index]
             result.state, result.code, result.finished_at = ResultState.SKIPPED, code, timezone.now()
+            result.message = SKIPPED_BECAUSE.get(code, "")
             self._recorder.result(work, result)
 
     def skip_rest(self, run: JobRun, work: Work, code: str) -> None:
@@ -91,7 +113,9 @@ class Endings:
         result = work.result()
         if result.state == ResultState.RUNNING:
             # Claimed or fenced, so nothing of it has run.
-            self.close_unsent(run, work, Verdict(ResultState.CANCELLED, code, "It had not started."))
+            tried = work.step_index in work.superseded
+            text = "It was not tried again." if tried else "It had not started."
+            self.close_unsent(run, work, Verdict(ResultState.CANCELLED, code, text))
         rest = tuple(i for i, r in enumerate(work.results) if r.state == ResultState.PENDING)
         self.skip(work, rest, code)
 
@@ -110,13 +134,16 @@ class Endings:
         if others_bad:
             return
         run.bad += 1
-        if not run.stop_code:
-            run.stop_code = self._stop_code(run, result)
-            if run.stop_code:
-                self._recorder.tell(
-                    {"kind": "note", "code": run.stop_code, "message": _STOPPED[run.stop_code]}
-                )
+        if not run.stopped and (code := self._stop_code(run, result)):
+            self._stop(run, work, code)
         self._recorder.counted()
+
+    def _stop(self, run: JobRun, work: Work, code: str) -> None:
+        if not self._pauses:
+            run.stop_code = code
+            self._recorder.tell({"kind": "note", "code": code, "message": _STOPPED[code]})
+        elif run.status == RunStatus.RUNNING and run.targets.open().exclude(pk=work.row.pk).exists():
+            run.move(RunStatus.PAUSED, code=code, message=f"{_STOPPED[code]} Resume or cancel the run.")
 
     def _stop_code(self, run: JobRun, result: StepResult) -> str:
         if self._canary and result.state not in NOT_THE_CHANGES_FAULT:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from automation.libraries.types import Credentials
 from credentials.masking import Masker
 from credentials.models import Credential
+from credentials.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,9 @@ class Login:
 class Logins:
     """Many targets share a credential; decrypting it and finding its secrets' forms is dear."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Iterable[Secret] = ()) -> None:
+        """`also`: more secrets to mask in output, those of the run."""
+        self._also = tuple(also)
         self._known: dict[tuple[int, int, str], Login] = {}
 
     def of(self, credential: Credential, username: str) -> Login:
@@ -40,5 +44,5 @@ class Logins:
                 become_password=secrets.become_password,
                 certificate=credential.certificate,
             )
-            self._known[key] = Login(given, Masker(secrets.present()))
+            self._known[key] = Login(given, Masker((*secrets.present(), *self._also)))
         return self._known[key]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from automation.libraries.envelope import End, Probe
 from automation.libraries.errors import LibraryError
 from automation.libraries.types import Stream
+from automation.workers.local_files import Landing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Ended:
     position: int
     attempt: str
     end: End
+    landed: Landing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,9 @@ class Reconciliation:
         except (DecryptionError, KeysUnusable) as error:
             return Unanswered(work.position, "credential.unreadable", str(error))
         work.address = Address(work.position, endpoint, login.credentials)
-        work.output = OutputStore(attempt, login.masker)
+        work.masker = login.masker
+        # The run's secrets are deleted: what they would be masked in is not kept.
+        work.output = None if work.secrets.problem else OutputStore(attempt, login.masker)
         self._wire.reclaim(
             Errand(work.address, _order(work, attempt), work.control),
             intent_age=attempt.intent_age,

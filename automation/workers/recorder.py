@@ -22,6 +22,7 @@ ATTEMPT_FIELDS = (
     "how",
     "code",
     "message",
+    "superseded",
     "left",
     "host_key",
     "reconcile_at",

@@ -8,10 +8,12 @@ from functools import singledispatchmethod
 
 from django.utils import timezone
 
+from automation.libraries.envelope import End
 from automation.libraries.errors import LibraryError
-from automation.models import Attempt, AttemptState, JobRun, ResultState, Spool
+from automation.models import Attempt, AttemptState, JobRun, ResultState, Spool, StoredFile
 from automation.workers import messages
 from automation.workers.endings import Endings
+from automation.workers.local_files import Landing
 from automation.workers.reach import keep_shown_key
 from automation.workers.recorder import Recorder
 from automation.workers.settle import (
@@ -104,10 +106,12 @@ class Reports:
             return
         record_end(work.tried, end)
         verdict = verdict_of(work, end)
+        if message.landed is not None:
+            verdict = _keep(work, message.landed, end, verdict)
         if verdict.state == ResultState.UNKNOWN:
             work.tried.become_unknown()
             work.unknown = True
-        self._endings.conclude(run, work, verdict, outputs=end.outputs, exit_code=end.exit_code)
+        self._endings.conclude(run, work, verdict, outputs=work.masked(end.outputs), exit_code=end.exit_code)
 
     @_apply.register
     def _not_sent(self, message: messages.NotSent, run: JobRun, work: Work) -> None:
@@ -216,6 +220,19 @@ class Reports:
             return
         work.losses += 1
         work.pause(min(10.0, 2.0 ** (work.losses - 1)))
+
+
+def _keep(work: Work, landed: Landing, end: End, verdict: Verdict) -> Verdict:
+    """Store a downloaded file when it is, to the byte, what the target says that it read."""
+    if verdict.state == ResultState.SUCCEEDED:
+        with landed.path.open("rb") as opened:
+            file = StoredFile.objects.take_in(opened, name=landed.name, attempt=work.tried)
+        if file.sha256 != end.outputs.get("sha256"):
+            file.delete()
+            text = "What came is not what the target read: the file changed meanwhile. Nothing was kept."
+            verdict = Verdict(ResultState.FAILED, "download.changed", text)
+    landed.path.unlink(missing_ok=True)
+    return verdict
 
 
 def start_recovery(work: Work) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from automation.definitions.schema import Bodies, Step, Workflow
+from automation.forecast import NOT_RUN
 from automation.models import Attempt, AttemptState, ResultState, StepResult
 
 BodyName = Literal["run", "check", "verify", "undo"]
-HARMLESS_SKIPS = ("condition.false", "dry_run")
+HARMLESS_SKIPS = ("condition.false", NOT_RUN)
 UNDOABLE = (ResultState.FAILED, ResultState.TIMED_OUT)
 
 
@@ -49,7 +50,7 @@ class Sequence:
     def __init__(self, workflow: Workflow, *, platform: str, dry_run: bool, undo: bool) -> None:
         self.workflow = workflow
         self.platform = platform
-        self._dry_run = dry_run
+        self.dry_run = dry_run
         self._undo = undo
 
     def step(self, index: int) -> Step:
@@ -79,9 +80,9 @@ class Sequence:
         return Finish(good=True)
 
     def _first_body(self, index: int) -> Action:
-        if not self._dry_run or self.step(index).effect == "read":
+        if not self.dry_run or self.step(index).effect == "read":
             return Begin(index, "run")
-        return Begin(index, "check") if self.script(index, "check") is not None else Skip((index,), "dry_run")
+        return Begin(index, "check") if self.script(index, "check") is not None else Skip((index,), NOT_RUN)
 
     def _aftermath(
         self, bad: int, results: list[StepResult], ended: dict[tuple[int, str], Attempt]

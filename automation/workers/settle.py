@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
+from automation.forecast import ALREADY_SO, WOULD_CHANGE
 from automation.libraries.envelope import End
 from automation.libraries.errors import LibraryError
 from automation.models import Attempt, AttemptState, ResultState
@@ -17,6 +18,8 @@ BLOCKING = ("hostkey.", "credential.")
 NEVER_STARTED = ("become.", "shell.", "spool.", "exec.refused")
 SIGNALS_FROM = 128
 """A shell's exit status for a command that signal n ended is this and n."""
+WOULD_CHANGE_STATUS = 1
+"""The exit status by which a check says that its step would change something."""
 STATE_OF = {
     "cancelled": ResultState.CANCELLED,
     "timed_out": ResultState.TIMED_OUT,
@@ -125,6 +128,19 @@ def verdict_of_error(error: LibraryError) -> Verdict:
     return Verdict(ResultState.UNREACHABLE, error.code, str(error))
 
 
+def retry_follows(work: Work, verdict: Verdict) -> bool:
+    """Whether the step's own rule asks for another try of its run body after this end of the open one.
+
+    Only where nothing of the try is left: one whose end is unknown, or that left processes, is not repeated.
+    """
+    rule, attempt = work.sequence.step(work.step_index).retry, work.tried
+    if rule is None or attempt.part != Attempt.Body.RUN or verdict.state not in rule.on or attempt.left:
+        return False
+    if attempt.state not in (AttemptState.ENDED, AttemptState.FENCED):
+        return False
+    return work.superseded.get(work.step_index, 0) + 1 < rule.attempts
+
+
 def record_end(attempt: Attempt, end: End) -> None:
     attempt.state = AttemptState.ENDED
     attempt.how, attempt.exit_code, attempt.left = end.how, end.exit_code, list(end.left)
@@ -151,6 +167,10 @@ def settle(
             what = "Undo" if part == "undo" else "Verify after undo"
             result.message = f"{result.message} {what}: {verdict.message or verdict.state}".strip()
         return
+    if part == "check":
+        result.exit_code = exit_code
+        _close(work, checked(verdict, exit_code))
+        return
     if part == "verify":
         result.verified = succeeded
         if not succeeded and verdict.state != ResultState.CANCELLED:
@@ -164,6 +184,17 @@ def settle(
     if succeeded and verify is not None and part == "run":
         return  # still running: verify decides
     _close(work, verdict)
+
+
+def checked(verdict: Verdict, exit_code: int | None) -> Verdict:
+    """What a check says: exit status 0 "already so", 1 "would change it"; any other is a failure."""
+    if verdict.state == ResultState.SUCCEEDED:
+        return Verdict(ResultState.SUCCEEDED, ALREADY_SO, "Already so: nothing would change.")
+    if verdict.code == "exit.nonzero" and exit_code == WOULD_CHANGE_STATUS:
+        return Verdict(ResultState.SUCCEEDED, WOULD_CHANGE, "It would change something here.")
+    if verdict.code == "exit.nonzero":
+        return Verdict(verdict.state, "check.failed", f"The check itself failed: {verdict.message}")
+    return verdict
 
 
 def _close(work: Work, verdict: Verdict) -> None:

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -20,20 +21,33 @@ from django.db.models import QuerySet
 
 from automation.definitions.schema import Workflow
 from automation.libraries.connection_manager import ConnectionManager
-from automation.models import Attempt, Installation, JobRun, RunTarget, Shard, Spool, StepResult
+from automation.models import (
+    Attempt,
+    Installation,
+    JobRun,
+    RunSecret,
+    RunTarget,
+    Shard,
+    Spool,
+    StepResult,
+)
 from automation.workers import quarantine
 from automation.workers.clock import lease_clock
 from automation.workers.draining import draining
 from automation.workers.endings import Endings
 from automation.workers.inbox import Crew, Inbox
 from automation.workers.leases import execution_waits
+from automation.workers.local_files import LocalFiles
+from automation.workers.logins import Logins
 from automation.workers.queue import enqueue
 from automation.workers.recorder import Recorder
 from automation.workers.reports import Reports
 from automation.workers.sequence import Sequence
 from automation.workers.steering import Steering
+from automation.workers.supplies import Supplies
 from automation.workers.wire import Wire
 from automation.workers.work import FORGET_AT_ONCE, Work, load_work
+from credentials.secret import Secret
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +106,19 @@ class Execution:
         self._manager = ConnectionManager()
         self._recorder = Recorder()
         self._works: dict[int, Work] = {w.position: w for w in load_shard(shard)}
-        endings = Endings(self._recorder, canary=shard.batch == 0 and has_canary(shard.run))
+        header = json.loads(shard.run.header)
+        rollout = header["rollout"]
+        endings = Endings(
+            self._recorder,
+            canary=shard.batch == 0 and bool(rollout["canary"]),
+            pauses=rollout["on_failure"] == "pause",
+        )
         wire = Wire(self._crew, self._inbox, self._manager, may_send=self._may_send)
         self._reports = Reports(self._recorder, endings)
-        self._steering = Steering(self._recorder, endings, wire, installation=Installation.identity())
+        self._files = LocalFiles(header.get("files", {}), header.get("downloads", {}))
+        logins = Logins(also=_secrets_of(self._works.values()))
+        supplies = Supplies(logins, self._files, Installation.identity())
+        self._steering = Steering(self._recorder, endings, wire, supplies=supplies)
         self._seen_flags: tuple[Any, ...] = ()
         self._moved_at = time.monotonic()
 
@@ -105,6 +128,8 @@ class Execution:
             if messages or self._due():
                 self._tick(messages)
             if self._finished():
+                return
+            if self._steering.resting and not self._under_way() and self._rest():
                 return
             if draining() or time.monotonic() > self._ends_at or self._in_the_way():
                 self._hand_over()
@@ -120,6 +145,7 @@ class Execution:
         self._lease_until = 0.0
         self._inbox.close()
         self._crew.close()
+        self._files.close()
         threading.Thread(target=self._manager.close, daemon=True, name="close-connections").start()
 
     def _tick(self, messages: list[Any]) -> None:
@@ -142,13 +168,14 @@ class Execution:
         now = time.monotonic()
         if now - self._renewed_at > RENEW_SECONDS:
             return True
-        if any(not work.waits and (work.attempt or work.changing) for work in self._works.values()):
+        works = self._works.values()
+        if any(not work.waits and (work.attempt or work.changing or work.tries_again) for work in works):
             return True
         if self._steering.waiting:
             return True
         flags = (
             JobRun.objects.filter(pk=self._shard.run_id)
-            .values_list("cancel_requested", "stop_code", "in_flight", "bad")
+            .values_list("status", "cancel_requested", "stop_code", "in_flight", "bad")
             .get()
         )
         changed = flags != self._seen_flags
@@ -169,11 +196,23 @@ class Execution:
     def _in_the_way(self) -> bool:
         """All our targets wait for other runs, and those may need this very worker to get on."""
         now = time.monotonic()
-        if any(
-            not work.done and (work.busy or work.attempt or work.changing) for work in self._works.values()
-        ):
+        if self._under_way():
             self._moved_at = now
         return self._steering.waiting and now - self._moved_at > YIELD_SECONDS and execution_waits()
+
+    def _under_way(self) -> bool:
+        works = self._works.values()
+        return any(not work.done and (work.busy or work.attempt or work.changing) for work in works)
+
+    def _rest(self) -> bool:
+        """Let go of a paused run; whoever resumes it wakes its shards. False when it goes on already."""
+        with transaction.atomic():
+            run = JobRun.objects.locked(self._shard.run_id)
+            self._renew()
+            if not run.is_resting:
+                return False
+            self._shard.hand_over()
+        return True
 
     def _finished(self) -> bool:
         return all(work.done for work in self._works.values())
@@ -190,8 +229,10 @@ class Execution:
             enqueue("execution", "run_shard", self._shard.pk)
 
 
-def has_canary(run: JobRun) -> bool:
-    return bool(json.loads(run.header)["rollout"]["canary"])
+def _secrets_of(works: Iterable[Work]) -> list[Secret]:
+    """The secret parameters, which are the same for all targets of a run."""
+    first = next(iter(works), None)
+    return list(first.secrets.values.values()) if first is not None else []
 
 
 def load_shard(shard: Shard) -> list[Work]:
@@ -217,6 +258,7 @@ def load_works(run: JobRun, targets: QuerySet[RunTarget]) -> list[Work]:
     header = json.loads(run.header)
     workflow = Workflow.from_canonical(header["workflow"])
     undo = header["rollout"]["on_failure"] == "undo"
+    secrets = RunSecret.objects.open(run, header.get("secrets", {}))
     rows = list(targets.order_by("position"))
     results: dict[int, list[StepResult]] = defaultdict(list)
     for result in StepResult.objects.filter(run_target__in=targets):
@@ -234,6 +276,6 @@ def load_works(run: JobRun, targets: QuerySet[RunTarget]) -> list[Work]:
         sequence = Sequence(workflow, platform=platform, dry_run=header["dry_run"], undo=undo)
         work = load_work(row, sequence, results[row.pk], attempts[row.pk])
         work.spools = spools.get(row.target_id or 0, {})
-        work.parameters = header["parameters"]
+        work.parameters, work.secrets = header["parameters"], secrets
         works.append(work)
     return works

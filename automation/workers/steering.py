@@ -8,36 +8,41 @@ from collections.abc import Callable
 
 from django.utils import timezone
 
+from automation.forecast import NOT_RUN
 from automation.libraries.envelope import Order
 from automation.models import Attempt, AttemptState, JobRun, ResultState
 from automation.workers import gate
 from automation.workers.endings import Endings
 from automation.workers.errand import condition_holds, payload_of
-from automation.workers.logins import Logins
 from automation.workers.output import OutputStore
 from automation.workers.recorder import Recorder
 from automation.workers.reports import start_recovery
 from automation.workers.sequence import Begin, Finish, Skip
 from automation.workers.settle import Verdict
+from automation.workers.supplies import Supplies
 from automation.workers.wire import Address, Errand, Wire
 from automation.workers.work import Work, begin_result
 
 OUTPUT_LIMIT = 1024**3
+REMARKS = 64 * 1024
+"""Bytes that a download may print beside the file."""
 CANCEL_SECONDS = 60.0
 
 
 class Steering:
     """Runs inside the tick's transaction; jobs are handed out only after its commit."""
 
-    def __init__(self, recorder: Recorder, endings: Endings, wire: Wire, *, installation: str) -> None:
+    def __init__(self, recorder: Recorder, endings: Endings, wire: Wire, *, supplies: Supplies) -> None:
         self._recorder = recorder
         self._endings = endings
         self._wire = wire
-        self._installation = installation
-        self._logins = Logins()
+        self._installation = supplies.installation
+        self._logins = supplies.logins
+        self._files = supplies.files
         self._jobs: list[Callable[[], None]] = []
         self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
+        self.resting = False
 
     def take_jobs(self) -> list[Callable[[], None]]:
         """The jobs decided on since the last call; run them after the commit."""
@@ -60,6 +65,7 @@ class Steering:
             self._go_on(run, work, drift)
         while self._entering:
             self._enter(run, drift)
+        self.resting = run.is_resting
 
     def _cancel(self, works: list[Work]) -> None:
         for work in works:
@@ -77,13 +83,15 @@ class Steering:
                 case Finish(good=good):
                     self._endings.finish(run, work, good=good)
                 case Skip(step_indexes=indexes, code=code):
-                    self._endings.skip(work, indexes, code)
+                    self._skip(run, work, indexes, code)
                 case Begin() as begin:
                     if not self._begin(run, work, begin, drift):
                         return
 
     def _begin(self, run: JobRun, work: Work, begin: Begin, drift: gate.Drift) -> bool:
         """False when the target stands at the entrance, where all that came in this tick are looked at."""
+        if run.is_resting and not work.changing:
+            return False
         work.step_index = begin.step_index
         if begin.body in ("run", "check"):
             if stop := self._stop_code(run, work):
@@ -98,6 +106,14 @@ class Steering:
         self._claim(work, begin)
         return True
 
+    def _skip(self, run: JobRun, work: Work, step_indexes: tuple[int, ...], code: str) -> None:
+        work.step_index = step_indexes[0]
+        # A dry run says "not needed" rather than "not known" where it can.
+        if code == NOT_RUN and (verdict := condition_holds(work)):
+            self._endings.close_unsent(run, work, verdict)
+        else:
+            self._endings.skip(work, step_indexes, code)
+
     def _stop_code(self, run: JobRun, work: Work) -> str:
         if run.cancel_requested:
             return "run.cancelled"
@@ -106,10 +122,20 @@ class Steering:
         return ""
 
     def _refusal(self, work: Work, drift: gate.Drift) -> Verdict | None:
+        if blocked := self._lacking(work):
+            return blocked
         block = drift.blocks(work)
         if block is not None:
             return Verdict(ResultState.BLOCKED, block.code, block.message)
         self._locate(work, drift)
+        return None
+
+    def _lacking(self, work: Work) -> Verdict | None:
+        """What the plan wants to send with the step at hand, and the portal no longer has."""
+        if work.secrets.problem:
+            return Verdict(ResultState.BLOCKED, "secret.missing", work.secrets.problem)
+        if problem := self._files.problems.get(work.step_index):
+            return Verdict(ResultState.BLOCKED, "file.missing", problem)
         return None
 
     def _locate(self, work: Work, drift: gate.Drift) -> None:
@@ -123,6 +149,8 @@ class Steering:
 
     def _enter(self, run: JobRun, drift: gate.Drift) -> None:
         entering, self._entering = self._entering, []
+        if run.is_resting:
+            return  # paused since they came to the entrance
         entrance = gate.Entrance(run, [work for work, _ in entering])
         for work, begin in entering:
             answer = entrance.admit(work)
@@ -172,7 +200,9 @@ class Steering:
             self._locate(work, drift)
         if work.output is None:
             work.output = OutputStore(attempt, work.masker)
-        if attempt.state == AttemptState.CLAIMED:
+        if attempt.state == AttemptState.CLAIMED and (blocked := self._lacking(work)):
+            self._endings.give_up(run, work, blocked)
+        elif attempt.state == AttemptState.CLAIMED:
             self._connect_or_send(work, attempt)
         else:
             self._pick_up(run, work, attempt)
@@ -233,6 +263,9 @@ class Steering:
 
     def _errand(self, work: Work, attempt: Attempt, *, forget: tuple[str, ...] = ()) -> Errand:
         spool = work.spools.get(attempt.become)
+        runs = attempt.part == Attempt.Body.RUN
+        file = self._files.of(work.step_index) if runs else None
+        landing = self._files.landing(work.step_index, attempt.pk.hex) if runs else None
         order = Order(
             attempt=attempt.pk.hex,
             installation=self._installation,
@@ -241,12 +274,12 @@ class Steering:
             become=attempt.become,
             spool=attempt.spool or None,
             spool_id=attempt.spool_id,
-            output_limit=OUTPUT_LIMIT,
+            output_limit=landing.limit + REMARKS if landing else OUTPUT_LIMIT,
             forget=forget,
             guard="perl" if spool and spool.guard == "perl" else "sh",
             detach="scope" if spool and spool.detach == "scope" else "session",
         )
-        return Errand(work.where, order, work.control)
+        return Errand(work.where, order, work.control, file, landing)
 
     def _out(self, work: Work, job: Callable[[], None]) -> None:
         work.busy = True

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from automation.decide import expire
-from automation.models import AnsweredRequest, JobRun, QueueProbe, Shard, WorkerProcess
+from automation.models import AnsweredRequest, JobRun, QueueProbe, RunStatus, Shard, WorkerProcess
 from automation.workers.clock import lease_clock
 from automation.workers.queue import Cluster, enqueue
 from automation.workers.reconcile import wake_reconciliation
@@ -82,7 +82,8 @@ def wake_shards(*, take_over: bool) -> None:
     if answered is None:
         return
     # A later task was served, so ours was lost on the way; or all workers are busy, and then we wait.
-    for shard in Shard.objects.filter(state=Shard.State.QUEUED, woken_at__lt=min(forgotten, answered)):
+    queued = Shard.objects.filter(state=Shard.State.QUEUED, woken_at__lt=min(forgotten, answered))
+    for shard in queued.exclude(run__status=RunStatus.PAUSED, run__cancel_requested=False):
         _wake(shard)
 
 

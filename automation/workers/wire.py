@@ -5,9 +5,11 @@ Each job ends with exactly one message in the inbox, whatever happens, so the wr
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
 from automation.libraries import envelope
 from automation.libraries.connection_manager import ConnectionManager
@@ -15,8 +17,10 @@ from automation.libraries.envelope import Control, End, Order
 from automation.libraries.errors import LibraryError
 from automation.libraries.outputs import read_outputs
 from automation.libraries.plain import PlainEnd, run_plain
+from automation.libraries.staging import LocalFile, stage
 from automation.libraries.types import Connection, Credentials, Endpoint, Stream
 from automation.workers.inbox import Crew, Inbox
+from automation.workers.local_files import Landing
 from automation.workers.messages import (
     Broke,
     Connected,
@@ -53,6 +57,8 @@ class Errand:
     address: Address
     order: Order
     control: Control
+    file: LocalFile | None = None
+    landing: Landing | None = None
 
     @property
     def become_password(self) -> Secret | None:
@@ -96,7 +102,7 @@ class Wire:
         def job(connection: Connection) -> Message:
             outcome = envelope.run(
                 connection,
-                errand.order,
+                _with_file(connection, errand),
                 on_started=lambda: self._inbox.put(Started(position, attempt)),
                 on_output=self._output(position, attempt),
                 control=errand.control,
@@ -111,20 +117,22 @@ class Wire:
 
     def plain(self, errand: Errand) -> None:
         """Run a reading body by plain exec; losing it harms nothing, it can be run again."""
-        position, order = errand.address.position, errand.order
+        position, order, landing = errand.address.position, errand.order, errand.landing
+        told = self._output(position, order.attempt)
 
         def job(connection: Connection) -> Message:
-            end = run_plain(
-                connection,
-                order.payload,
-                become=order.become,
-                on_output=self._output(position, order.attempt),
-                control=errand.control,
-                timeout=order.timeout,
-                output_limit=order.output_limit,
-                become_password=errand.become_password,
-            )
-            return Ended(position, order.attempt, _as_end(end))
+            with landing.catching(told) if landing is not None else nullcontext(told) as on_output:
+                end = run_plain(
+                    connection,
+                    order.payload,
+                    become=order.become,
+                    on_output=on_output,
+                    control=errand.control,
+                    timeout=order.timeout,
+                    output_limit=order.output_limit,
+                    become_password=errand.become_password,
+                )
+            return Ended(position, order.attempt, _as_end(end), landing)
 
         self._start(errand.address, order.attempt, job)
 
@@ -187,6 +195,17 @@ class Wire:
             return NotSent(position, error)
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its target hanging
             return Broke(position, attempt, error)
+
+
+def _with_file(connection: Connection, errand: Errand) -> Order:
+    """The order, its file on the target before it; the script finds that by OPSPORTAL_FILE."""
+    if errand.file is None:
+        return errand.order
+    deadline = time.monotonic() + errand.order.timeout
+    place = stage(connection, errand.file, control=errand.control, deadline=deadline)
+    known = f"export OPSPORTAL_FILE={shlex.quote(place or '')}; "
+    # On the payload's first line, which is ours, so that the script's lines keep their numbers.
+    return replace(errand.order, payload=known.encode() + errand.order.payload)
 
 
 def _as_end(end: PlainEnd) -> End:

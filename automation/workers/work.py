@@ -13,6 +13,7 @@ from django.utils import timezone
 from automation.libraries.envelope import Control
 from automation.models import Attempt, AttemptState, ResultState, RunTarget, Spool, StepResult
 from automation.models.results import OPEN_ATTEMPTS
+from automation.models.run_secrets import OpenedSecrets
 from automation.plan import sha256
 from automation.workers.output import OutputStore
 from automation.workers.sequence import Action, Sequence
@@ -33,8 +34,10 @@ class Work:
     sequence: Sequence
     results: list[StepResult]
     parameters: dict[str, Any] = field(default_factory=dict)
+    secrets: OpenedSecrets = field(default_factory=OpenedSecrets)
     ended: dict[Tried, Attempt] = field(default_factory=dict)
     tries: dict[Tried, int] = field(default_factory=dict)
+    superseded: dict[int, int] = field(default_factory=dict)
     spools: dict[bool, Spool] = field(default_factory=dict)
     forgettable: list[Attempt] = field(default_factory=list)
     forgetting: list[uuid.UUID] = field(default_factory=list)
@@ -69,6 +72,11 @@ class Work:
         """Nothing to do for this target right now."""
         return self.done or self.busy or time.monotonic() < self.retry_at
 
+    @property
+    def tries_again(self) -> bool:
+        """A try of its step has ended, and another is due now or later."""
+        return not self.done and self.attempt is None and self.result().state == ResultState.RUNNING
+
     def next(self) -> Action:
         return self.sequence.next(self.results, self.ended)
 
@@ -81,6 +89,12 @@ class Work:
         for result in self.results:
             merged.update(result.outputs)
         return merged
+
+    def masked(self, outputs: dict[str, str]) -> dict[str, str]:
+        """Outputs without the secrets that a script wrote into them; none where those are no longer known."""
+        if self.secrets.problem:
+            return {}
+        return {name: _masked(self.masker.fresh(), text) for name, text in outputs.items()}
 
     @property
     def tried(self) -> Attempt:
@@ -123,8 +137,14 @@ class Work:
         self.control, self.recovering, self.losses = Control(), False, 0
         self.forgetting = []
 
+    def wait_after(self, attempt: Attempt) -> None:
+        """The step's delay counts from the end of the try before, whoever carries on."""
+        rule = self.sequence.step(attempt.result.step_index).retry
+        if rule is not None and attempt.ended_at is not None:
+            self.pause(rule.delay - (timezone.now() - attempt.ended_at).total_seconds())
+
     def ended_here(self, attempt: Attempt) -> None:
-        if attempt.state == AttemptState.ENDED:
+        if attempt.state == AttemptState.ENDED and not attempt.superseded:
             self.ended[(self.step_index, attempt.part)] = attempt
 
 
@@ -142,13 +162,24 @@ def load_work(row: RunTarget, sequence: Sequence, results: list[StepResult], att
     for attempt in attempts:
         index = index_of[attempt.result_id]
         work.tries[(index, attempt.body)] = max(work.tries.get((index, attempt.body), 0), attempt.number)
-        if attempt.state == AttemptState.ENDED and not (attempt.mode == Attempt.Mode.PLAIN and attempt.code):
+        if attempt.superseded:
+            work.superseded[index] = work.superseded.get(index, 0) + 1
+            work.step_index = index
+            work.wait_after(attempt)
+        elif attempt.state == AttemptState.ENDED and not (
+            attempt.mode == Attempt.Mode.PLAIN and attempt.code
+        ):
             work.ended[(index, attempt.part)] = attempt
         if attempt.state == AttemptState.UNKNOWN:
             work.unknown = True
         if attempt.state in OPEN_ATTEMPTS:
             work.attempt, work.step_index = attempt, index
     return work
+
+
+def _masked(masker: Masker, text: str) -> str:
+    kept = masker.feed(text.encode())[0] + masker.flush()[0]
+    return kept.decode(errors="replace")
 
 
 def begin_result(result: StepResult) -> None:

@@ -77,3 +77,24 @@ def test_the_list_costs_the_same_however_long_it_is(
         operator.post(URL, {"definition": READ_UPTIME | {"name": f"w{n}"}})
     with django_assert_max_num_queries(5):
         assert len(operator.get(URL).json()["results"]) == 10
+
+
+def test_the_schema_of_the_language_is_published(operator: APIClient) -> None:
+    answer = operator.get(f"{URL}schema/")
+    schema = answer.json()
+    assert (answer.status_code, schema["title"]) == (200, "OpsPortal workflow")
+    assert {"for_each", "retry", "reboot", "check"} <= set(schema["$defs"]["Step"]["properties"])
+    named = operator.post(URL, {"definition": READ_UPTIME | {"name": "schema"}})
+    assert "a meaning of its own" in named.json()["errors"][0]["message"]
+
+
+def test_two_versions_are_compared(operator: APIClient) -> None:
+    for summary in ("One", "Two", "Three"):
+        operator.post(URL, {"definition": READ_UPTIME | {"summary": summary}})
+    answer = operator.get(f"{URL}uptime/diff/").json()
+    change = {"kind": "changed", "path": "summary", "before": "Two", "after": "Three"}
+    assert (answer["from"], answer["to"], answer["changes"]) == (2, 3, [change])
+    first = operator.get(f"{URL}uptime/diff/", {"from": 1, "to": 3}).json()
+    assert first["changes"][0]["before"] == "One"
+    assert operator.get(f"{URL}uptime/diff/", {"from": 7}).status_code == 404
+    assert operator.get(f"{URL}uptime/diff/", {"from": "x"}).status_code == 400

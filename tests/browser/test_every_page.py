@@ -118,6 +118,7 @@ PAGES: dict[str, tuple[Role | None, Callable[[Furniture], str]]] = {
     "inventory-import": ("admin", lambda _: reverse("inventory-import")),
     "command": ("operator", lambda _: reverse("command")),
     "workflows": ("viewer", lambda _: reverse("workflows")),
+    "workflow-diff": ("viewer", lambda _: reverse("workflow-diff", args=[WORKFLOW["name"]])),
     "workflow": ("operator", lambda _: reverse("workflow", args=[WORKFLOW["name"]])),
     "workflow-run": ("operator", lambda _: reverse("workflow-run", args=[WORKFLOW["name"]])),
 }

@@ -199,3 +199,17 @@ def test_the_page_takes_as_many_queries_for_many_targets_as_for_few(
     run = running(targets)
     with django_assert_num_queries(10):
         assert vera.get(f"/runs/{run.pk}/").status_code == 200
+
+
+def test_a_run_is_paused_and_resumed_on_its_page(vera: Client, client: Client) -> None:
+    ana = person("ana", "operator")
+    run = running(by=ana)
+    client.force_login(ana)
+    pause, resume = f"/runs/{run.pk}/pause/", f"/runs/{run.pk}/resume/"
+    assert pause in page(client, run)
+    for address, status in ((pause, "paused"), (resume, "running")):
+        assert client.post(address).status_code == 302
+        run.refresh_from_db()
+        assert run.status == status
+    assert vera.post(pause).status_code == 403
+    assert pause not in page(vera, run)

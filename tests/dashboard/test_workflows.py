@@ -237,3 +237,52 @@ def test_hostile_definitions_are_text(enter: Enter, web: list[Target]) -> None:
         assert "<img" not in operator.get(reverse(name, args=["patch"])).content.decode()
     assert "<img" not in operator.get(reverse("workflows")).content.decode()
     assert "<img" not in post(operator, reason=HOSTILE, targets="name:<img").content.decode()
+
+
+@pytest.mark.usefixtures("patch")
+def test_what_changed_between_versions_has_a_page(enter: Enter) -> None:
+    publish(PATCH.replace("Update one package", HOSTILE).replace("bash: 'uptime'", "bash: 'date'"))
+    viewer = enter("viewer")
+    body = viewer.get(reverse("workflow-diff", args=["patch"])).content.decode()
+    assert "steps[&#x27;look&#x27;].run.bash" in body
+    assert "<img" not in body
+    assert (
+        reverse("workflow-diff", args=["patch"])
+        in viewer.get(reverse("workflow", args=["patch"])).content.decode()
+    )
+    same = viewer.get(reverse("workflow-diff", args=["patch"]), {"from": "1", "to": "1"}).content.decode()
+    assert "These versions do the same." in same
+    assert viewer.get(reverse("workflow-diff", args=["patch"]), {"from": "99"}).status_code == 404
+    assert enter("mallory").get(reverse("workflow-diff", args=["patch"])).status_code == 403
+
+
+SECRETIVE = """\
+name: login
+targets: group:web
+parameters:
+  token: {type: secret, min: 8}
+  peer: {type: target, required: false}
+steps:
+  - {name: use, run: {bash: 'true'}}
+"""
+
+
+def test_a_secret_has_a_password_field_and_is_never_shown_again(enter: Enter, web: list[Target]) -> None:
+    del web
+    publish(SECRETIVE)
+    operator, address = enter("operator"), reverse("workflow-run", args=["login"])
+    form = operator.get(address).content.decode()
+    assert 'type="password" id="parameter-token"' in form
+    assert '<option value="web1">' in form
+    given = {"targets": "group:web", "hold": "1", "parameter-token": "hunter2-long", "parameter-peer": "wob1"}
+    wrong = operator.post(address, given)
+    assert wrong.status_code == 422
+    assert "There is no target" in wrong.content.decode()
+    assert "hunter2-long" not in wrong.content.decode()
+    operator.post(address, given | {"parameter-peer": "web1"})
+    run = JobRun.objects.get()
+    for page in ("run", "run-plan"):
+        body = operator.get(reverse(page, args=[run.pk])).content.decode()
+        assert "nobody can read it here" in body
+        assert "hunter2-long" not in body
+    assert "hunter2-long" not in run.header

@@ -8,6 +8,7 @@ from automation.definitions.durations import Percent
 from automation.definitions.errors import DefinitionError, Finding
 from automation.definitions.schema import (
     MAX_SCRIPT_BYTES,
+    Bodies,
     Workflow,
     json_schema,
     load_workflow,
@@ -255,7 +256,7 @@ def test_a_script_of_the_largest_size_loads_from_text() -> None:
         f"      {line}" for _ in range(script.count("\n"))
     )
 
-    assert load_workflow(text).steps[0].run.bash == script
+    assert load_workflow(text).steps[0].bodies("run") == Bodies(bash=script)
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:

@@ -179,6 +179,27 @@ def test_a_declared_reboot_succeeds_once_the_target_is_back_and_verified(
         assert len(portal.lines(name, "/var/tmp/effects")) == 1, command
 
 
+REBOOT_STEP = """
+    name: reboot-step
+    steps:
+      - name: before
+        effect: read
+        run: {bash: 'echo "boot=$(cat /proc/sys/kernel/random/boot_id)" >> "$OPSPORTAL_OUTPUT"'}
+      - name: restart
+        become: true
+        reboot: {timeout: 2m}
+        verify: {bash: '[ "$OUTPUT_boot" != "$(cat /proc/sys/kernel/random/boot_id)" ]'}
+      - {name: after, run: {bash: '[ "$OUTPUT_boot" != "$(cat /proc/sys/kernel/random/boot_id)" ]'}}
+"""
+
+
+def test_a_reboot_step_needs_no_script_and_goes_on_when_the_target_is_back(portal: Portal, host: str) -> None:
+    run = portal.run(REBOOT_STEP)
+    result = portal.result(run, step="restart")
+    assert (result.state, result.verified) == ("succeeded", True), result.message
+    assert portal.outcome(run, step="after", target=host) == ("succeeded", "")
+
+
 def test_a_declared_reboot_counts_too_when_the_guard_was_the_first_to_go(portal: Portal, host: str) -> None:
     # As happens when the target, going down, ends the guard first.
     script = "systemctl reboot --no-block; kill -KILL $PPID; sleep 60"
