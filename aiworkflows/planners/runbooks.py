@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 CATALOGUE: Final = Path(__file__).parent.parent / "catalogue"
-FEWEST_EXAMPLES: Final = 10
+FEWEST_EXAMPLES: Final = 20
 
 
 class RunbookError(ValueError):
