@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ops bench", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=["fanout", "envelope", "live", "planner"], default="fanout")
+    parser.add_argument(
+        "name", nargs="?", choices=["fanout", "envelope", "live", "planner"], default="fanout"
+    )
     parser.add_argument("--targets", type=int, default=200, help="fanout: how many (default %(default)s)")
     parser.add_argument("--width", type=int, default=50, help="fanout: at once (default %(default)s)")
     parser.add_argument("--rounds", type=int, help="samples of each case (default: 5; envelope 30)")

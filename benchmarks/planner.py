@@ -35,7 +35,7 @@ class Labelled:
 
     ask: str
     runbook: str | None
-    on: str
+    targets: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def labelled(path: Path = HELD_OUT) -> Iterator[Labelled]:
     for name, rows in yaml.safe_load(path.read_text(encoding="utf-8")).items():
         for row in rows:
             runbook = {"refuse": None, "unclear": ""}.get(name, name)
-            yield Labelled(row["ask"], runbook, row.get("on", ""))
+            yield Labelled(row["ask"], runbook, row.get("targets", ""))
 
 
 def judge(request: Labelled, plan: Plan) -> Judged:
@@ -81,7 +81,7 @@ def judge(request: Labelled, plan: Plan) -> Judged:
     three = [each.runbook for each in plan.alternatives]
     refused = plan.status == "refused"
     # A query that waits beside a question counts as well: the page shows it.
-    wrong = bool(plan.targets) and plan.targets != request.on
+    wrong = bool(plan.targets) and plan.targets != request.targets
     return Judged(
         ask=request.ask,
         wanted=request.runbook,

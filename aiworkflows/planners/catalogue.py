@@ -3,12 +3,13 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiworkflows.planners.contract import Alternative, Answers, InventoryView, Plan, Question
 from aiworkflows.planners.naming import ENVIRONMENTS, Names
+from aiworkflows.planners.quotes import without_quotes
 from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase, Reading, read
 from aiworkflows.planners.refusals import Refusals
 from aiworkflows.planners.retrieval import Index, stem
@@ -19,6 +20,9 @@ from aiworkflows.planners.things import Dictionary, Thing, unlisted
 CUE: Final = 0.7
 ENVIRONMENT_WORDS: Final = frozenset().union(*ENVIRONMENTS)
 SHOWN: Final = 3
+# How surely several words in a row point to a runbook that lists them so.
+PHRASE_CUE: Final = 0.75
+_SOFTWARE: Final = "software-name"
 # Below HOPELESS nothing is offered as the plan; below SURE a person chooses among the nearest.
 HOPELESS: Final = 0.2
 SURE: Final = 0.34
@@ -54,6 +58,7 @@ class _Request:
 
     phrases: tuple[Phrase, ...]
     words: tuple[str, ...]
+    told: tuple[str, ...]
     things: tuple[Thing, ...]
     unlisted: tuple[str, ...]
     named: tuple[str, ...]
@@ -81,12 +86,13 @@ class CataloguePlanner:
         self._used = Counter(
             verb for runbook in self._runbooks.values() for verb in {stem(word) for word in runbook.verbs}
         )
-        verbs = {word for runbook in self._runbooks.values() for word in runbook.verbs}
+        verbs = {word for book in self._runbooks.values() for each in book.verbs for word in each.split()}
         self._verbs = {word for word in verbs if len(word) > 3}
+        self._topics = {word for word in verbs if word in self._things}
         self._telling_nothing = (_COMMON | FILLERS) - verbs
         examples = {
-            name: [self._masked(read(example)) for example in runbook.examples]
-            for name, runbook in self._runbooks.items()
+            name: [self._mask(self._words_of(read(without_quotes(example))), ()) for example in book.examples]
+            for name, book in self._runbooks.items()
         }
         self._index = Index(examples)
         known = {word for rows in examples.values() for words in rows for word in words} | verbs
@@ -95,11 +101,11 @@ class CataloguePlanner:
     def plan(self, request: str, inventory: InventoryView, answers: Answers | None = None) -> Plan:
         """Make a plan of a sentence. Raises AnswerError for an answer that no question asked for."""
         given = answers or Answers()
-        refused = self._refusals.reason(request)
+        names = Names(inventory)
+        seen = self._see(read(without_quotes(request)), names)
+        refused = self._refusals.reason(request, of_software=bool(seen.things))
         if refused:
             return Plan("refused", reason=refused)
-        names = Names(inventory)
-        seen = self._see(read(request), names)
         ranking = self._rank(seen)
         chosen, confidence = self._choose(ranking, given)
         alternatives = tuple(self._alternative(name, score) for name, score in ranking[:SHOWN])
@@ -134,7 +140,8 @@ class CataloguePlanner:
         things = self._things.find(self._speaking_of(words))
         unknown = tuple(word for word in words if self._is_unlisted(word))
         named = tuple(word for word in unknown if self._is_named(word, reading.rest))
-        return _Request(tuple(phrases), self._mask(words, unknown), tuple(things), unknown, named)
+        told = self._told(words, unknown)
+        return _Request(tuple(phrases), self._mask(words, unknown), told, tuple(things), unknown, named)
 
     def _is_named(self, word: str, rest: Sequence[str]) -> bool:
         """Does an unlisted word stand where the name of software stands: "update the foo", "foo service"?"""
@@ -147,13 +154,24 @@ class CataloguePlanner:
             return True
         return not after and bool(before) and stem(before[-1]) in self._used
 
-    def _masked(self, reading: Reading) -> list[str]:
+    @staticmethod
+    def _words_of(reading: Reading) -> list[str]:
         """Read an example as `_see` reads a request, only that no inventory is known."""
         rest = list(reading.rest)
         for phrase in reading.phrases:
             if phrase.kind == "weak" and not phrase.of_machines and not ENVIRONMENT_WORDS & set(phrase.words):
                 rest += phrase.words
-        return list(self._mask(rest, ()))
+        return rest
+
+    def _told(self, words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+        """Say "software" for its name, and leave every other word: how something is asked tells much."""
+        speaking = set(self._speaking_of(words))
+        return tuple(
+            _SOFTWARE
+            if word in others or (word in speaking and word in self._things and word not in self._topics)
+            else word
+            for word in words
+        )
 
     def _mask(self, words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
         """Leave software out: which one it is says nothing about what to do with it."""
@@ -163,7 +181,8 @@ class CataloguePlanner:
             for word in words
             if word not in others
             and word not in self._telling_nothing
-            and not (word in speaking and word in self._things)
+            # "sudo" and "ntp" are software, and also what some runbooks are about.
+            and not (word in speaking and word in self._things and word not in self._topics)
         )
 
     @staticmethod
@@ -198,19 +217,24 @@ class CataloguePlanner:
     def _weighed(self, name: str, score: float, seen: _Request) -> float:
         runbook = self._runbooks[name]
         words = {stem(word) for word in seen.words}
+        said = f" {_stems(seen.told)} "
         # A word that fewer runbooks use says more; several together make it nearly sure.
         doubt = 1.0
+        for verb in runbook.verbs:
+            if " " in verb:
+                doubt *= 1.0 - PHRASE_CUE * (f" {_stems(verb.split())} " in said)
         for verb in {stem(verb) for verb in runbook.verbs} & words:
             doubt *= 1.0 - CUE / self._used[verb]
         weight = 1.0
         if runbook.needs and not seen.things and not seen.unlisted:
             weight *= 0.6
-        if seen.things and not runbook.needs:
+        if any(thing.said not in runbook.verbs for thing in seen.things) and not runbook.slots:
             weight *= 0.4
-        if runbook.unless & set(seen.words):
+        # Not by their stems: "package" speaks against "all packages", which says it of many.
+        if any(f" {each} " in f" {' '.join(seen.told)} " for each in runbook.unless):
             weight *= 0.3
         # One unlisted word may be the software that a runbook needs; more are things it knows nothing of.
-        spare = 1 if runbook.needs and not seen.things else 0
+        spare = 1 if runbook.slots and not seen.things else 0
         weight *= 0.7 ** max(0, len(seen.unlisted) - spare)
         return weight * (0.5 * score + 0.5 * (1.0 - doubt))
 
@@ -316,3 +340,7 @@ class CataloguePlanner:
             return []
         text = f'"{found.group(0)}": a sentence cannot set a time. Start it now, once it is approved?'
         return [Question("when", text, ("now",))]
+
+
+def _stems(words: Iterable[str]) -> str:
+    return " ".join(stem(word) for word in words)
