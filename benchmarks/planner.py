@@ -26,7 +26,7 @@ INVENTORY: Final = Inventory(
     platforms=("linux",),
 )
 # Confidence is worth showing when it tells right from wrong: the share that is right within each band.
-BANDS: Final = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.01))
+BANDS: Final = ((0.0, 0.6), (0.6, 0.85), (0.85, 0.93), (0.93, 1.01))
 
 
 @dataclass(frozen=True, slots=True)

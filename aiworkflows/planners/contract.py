@@ -74,6 +74,8 @@ class Plan:
     alternatives: tuple[Alternative, ...] = ()
     questions: tuple[Question, ...] = ()
     reason: str = ""
+    # The time the sentence speaks of: its words, the moment (ISO 8601) and the zone.
+    time: Mapping[str, Any] | None = None
 
 
 class Planner(Protocol):
