@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any, Final
 
-from aiworkflows.planners.contract import Alternative, Answers, InventoryView, Plan, Question
+from aiworkflows.planners.chances import chance
+from aiworkflows.planners.contract import Alternative, Answers, InventoryView, Learned, Plan, Question
 from aiworkflows.planners.naming import ENVIRONMENTS, Names
 from aiworkflows.planners.quotes import LOG_FILE, quoted, without_quotes
 from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase, Reading, read
@@ -23,6 +23,9 @@ from aiworkflows.planners.times import Moment, moment_of
 CUE: Final = 0.7
 ENVIRONMENT_WORDS: Final = frozenset().union(*ENVIRONMENTS)
 SHOWN: Final = 3
+# Words so alike count as the same request; so much, at most, rises a runbook that was chosen for them.
+ALIKE: Final = 0.6
+LEARNED: Final = 0.5
 # How surely several words in a row point to a runbook that lists them so.
 PHRASE_CUE: Final = 0.75
 _SOFTWARE: Final = "software-name"
@@ -30,17 +33,6 @@ _SOFTWARE: Final = "software-name"
 # person chooses among the nearest.
 HOPELESS: Final = 0.42
 SURE: Final = 0.85
-# Scores, and how often the first runbook was right at them: measured on the catalogue's own examples, each
-# planned without itself (docs/planner.md).
-_CHANCES: Final = (
-    (0.0, 0.0),
-    (0.15, 0.3),
-    (0.25, 0.55),
-    (0.35, 0.83),
-    (0.45, 0.92),
-    (0.65, 0.95),
-    (1.0, 0.98),
-)
 # Words after which "ssh" is not the service.
 _NOT_A_THING_BEFORE: Final = frozenset({"session", "sessions", "login", "logins", "connections"})
 _KINDS: Final = frozenset({"package", "service", "daemon"})
@@ -112,24 +104,35 @@ class CataloguePlanner:
         known = {word for rows in examples.values() for words in rows for word in words} | verbs
         self._vocabulary = {stem(word) for word in known | _COMMON | FILLERS | MACHINES | EVERY}
 
-    def plan(self, request: str, inventory: InventoryView, answers: Answers | None = None) -> Plan:
-        """Make a plan of a sentence. Raises AnswerError for an answer that no question asked for."""
+    def plan(
+        self,
+        request: str,
+        inventory: InventoryView,
+        answers: Answers | None = None,
+        *,
+        learned: Sequence[Learned] = (),
+    ) -> Plan:
+        """Make a plan of a sentence. Raises AnswerError for an answer that no question asked for.
+
+        `learned` raises the runbooks that people chose for alike requests; it gives no other answer.
+        """
         given = answers or Answers()
         names = Names(inventory)
-        seen = self._see(read(without_quotes(request)), names)
+        moment = moment_of(request, self._clock())
+        text = without_quotes(request)
+        seen = self._see(read(moment.cut_from(text) if moment else text), names)
         file = LOG_FILE.search(request)
         seen = replace(seen, quoted=quoted(request), log_file=file.group(0) if file else None)
         refused = self._refusals.reason(request, of_software=bool(seen.things))
         if refused:
             return Plan("refused", reason=refused)
-        ranking = self._rank(seen)
+        ranking = self._rank(seen, learned)
         chosen, confidence = self._choose(ranking, given)
         alternatives = tuple(self._alternative(name, score) for name, score in ranking[:SHOWN])
         if chosen is None:
-            return self._unsure(confidence, alternatives)
+            return replace(self._unsure(confidence, alternatives), words=" ".join(seen.told))
         parameters, questions = self._parameters(chosen, seen, given)
         targets, where = self._where(request, seen, names, given)
-        moment = moment_of(request, self._clock())
         when = self._when(moment, given)
         asked = (*where, *questions, *when)
         return Plan(
@@ -142,6 +145,7 @@ class CataloguePlanner:
             alternatives=alternatives,
             questions=asked,
             time=moment.as_dict() if moment else None,
+            words=" ".join(seen.told),
         )
 
     # -- understanding -----------------------------------------------------------------------------
@@ -227,10 +231,27 @@ class CataloguePlanner:
 
     # -- choosing ----------------------------------------------------------------------------------
 
-    def _rank(self, seen: _Request) -> list[tuple[str, float]]:
+    def _rank(self, seen: _Request, learned: Sequence[Learned]) -> list[tuple[str, float]]:
         scores = self._index.scores(seen.words)
-        ranked = [(name, self._weighed(name, score, seen)) for name, score in scores.items()]
+        raised = self._raised(seen, learned)
+        ranked = [
+            (name, min(1.0, self._weighed(name, score, seen) + raised.get(name, 0.0)))
+            for name, score in scores.items()
+        ]
         return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
+
+    @staticmethod
+    def _raised(seen: _Request, learned: Sequence[Learned]) -> dict[str, float]:
+        """How much each runbook rises because it was chosen for words like these before."""
+        said = set(_stems(seen.told).split())
+        raised: dict[str, float] = {}
+        for each in learned:
+            words = set(_stems(each.words.split()).split())
+            alike = len(words & said) / len(words | said) if words and said else 0.0
+            if alike >= ALIKE:
+                rise = LEARNED * alike * (1 - 0.5**each.times)
+                raised[each.runbook] = max(raised.get(each.runbook, 0.0), rise)
+        return raised
 
     def _weighed(self, name: str, score: float, seen: _Request) -> float:
         runbook = self._runbooks[name]
@@ -370,14 +391,6 @@ class CataloguePlanner:
             return []
         text = f"{moment.told(self._clock())} A run does not start by itself. Start it once approved?"
         return [Question("when", text, ("now",))]
-
-
-def chance(score: float) -> float:
-    """How often the first runbook is right at this score, 0 to 1."""
-    for (low, at_low), (high, at_high) in pairwise(_CHANCES):
-        if score <= high:
-            return at_low + (at_high - at_low) * (score - low) / (high - low)
-    return _CHANCES[-1][1]
 
 
 def _stems(words: Iterable[str]) -> str:

@@ -65,15 +65,17 @@ class Index:
         self._of_word = _Weights(words for _, words in self._words)
         self._grams = [(label, trigrams(words)) for label, words in self._words]
         self._of_gram = _Weights(grams for _, grams in self._grams)
+        self._norms = [self._norm(grams) for _, grams in self._grams]
 
     def scores(self, words: Sequence[str]) -> dict[str, float]:
         """Give each label the likeness, 0 to 1, of its nearest examples."""
         stems = [stem(word) for word in words]
         grams = trigrams(stems)
         near: dict[str, list[float]] = {label: [] for label in self._labels}
-        for (label, example), (_, example_grams) in zip(self._words, self._grams, strict=True):
+        norm = self._norm(grams)
+        for (label, example), (_, others), length in zip(self._words, self._grams, self._norms, strict=True):
             words_alike = self._bm25(stems, example)
-            near[label].append(0.5 * words_alike + 0.5 * self._cosine(grams, example_grams))
+            near[label].append(0.5 * words_alike + 0.5 * self._dot(grams, others) / (norm * length))
         # The best example counts most; two more that agree make it surer.
         return {label: _blend(sorted(values, reverse=True)) for label, values in near.items()}
 
@@ -88,11 +90,8 @@ class Index:
         )
         return min(1.0, found / best * 1.3)
 
-    def _cosine(self, one: Counter[str], other: Counter[str]) -> float:
-        dot = sum(n * other[gram] * self._of_gram[gram] ** 2 for gram, n in one.items() if gram in other)
-        if not dot:
-            return 0.0
-        return dot / (self._norm(one) * self._norm(other))
+    def _dot(self, one: Counter[str], other: Counter[str]) -> float:
+        return sum(n * other[gram] * self._of_gram[gram] ** 2 for gram, n in one.items() if gram in other)
 
     def _norm(self, grams: Counter[str]) -> float:
         return math.sqrt(sum((n * self._of_gram[gram]) ** 2 for gram, n in grams.items())) or 1.0

@@ -54,6 +54,11 @@ class Moment:
             "zone": str(self.at.tzinfo) if self.at else None,
         }
 
+    def cut_from(self, request: str) -> str:
+        """Give the request without these words, which say nothing of what to do."""
+        said = r"\s+".join(map(re.escape, self.said.split()))
+        return re.sub(said, " ", request, count=1, flags=re.IGNORECASE)
+
     def told(self, now: datetime) -> str:
         """Say the moment in words, with its zone and how far it is from `now`."""
         if self.at is None:
