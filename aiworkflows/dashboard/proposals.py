@@ -117,6 +117,7 @@ def _shown(
         "sureness": reading.sureness(found),
         "percent": round(found.confidence * 100),
         "others": reading.others(found),
+        "moment": reading.moment_of(found),
         "questions": questions_of(found, typed),
         "fields": fields_of(found, typed) if found.definition else [],
         "steps": reading.steps_of(found),

@@ -13,12 +13,14 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from aiworkflows.models import LearnedChoice
 from automation.models import ApiToken, Group, HostKey, JobRun, Target
 from credentials.models import Credential
 from tests.admin.conftest import PASSWORD, SUDO
 
 Token = tuple[ApiToken, str]
 SHOWN_MODELS = {
+    "aiworkflows.LearnedChoice",
     "automation.ApiToken",
     "automation.Group",
     "automation.HostKey",
@@ -34,6 +36,7 @@ SHOWN_MODELS = {
 @pytest.fixture
 def rows(credential: Credential, host_key: HostKey, run: JobRun, token: Token) -> None:
     """At least one row of every model."""
+    LearnedChoice.objects.learn("give software-name some love", "reload-service")
 
 
 def addresses(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -91,6 +94,7 @@ def test_every_page_opens_or_is_refused_and_none_shows_a_secret(admin: Client, t
         ("automation_jobrun", set()),
         ("automation_workflow", set()),
         ("automation_workflowversion", set()),
+        ("aiworkflows_learnedchoice", {"delete"}),
     ],
 )
 @pytest.mark.usefixtures("rows")
