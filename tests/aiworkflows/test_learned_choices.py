@@ -12,15 +12,16 @@ from tests.aiworkflows.fake_portal import Automation
 
 URL = "/api/v1/proposals/"
 REQUEST = "give nginx some love on web servers"
+PLANNER = CataloguePlanner()
 INVENTORY = Inventory(groups=("web servers", "db-servers"), targets=("web-1", "db-1"))
 
 
 def learned_from(request: str, runbook: str, *, times: int = 3) -> Learned:
-    return Learned(CataloguePlanner().plan(request, INVENTORY).words, runbook, times)
+    return Learned(PLANNER.plan(request, INVENTORY).words, runbook, times)
 
 
 def score(request: str, runbook: str, *learned: Learned) -> float:
-    made = CataloguePlanner().plan(request, INVENTORY, learned=learned)
+    made = PLANNER.plan(request, INVENTORY, learned=learned)
     return next((each.score for each in made.alternatives if each.runbook == runbook), 0.0)
 
 
@@ -46,7 +47,7 @@ def test_neither_targets_nor_software_are_learned() -> None:
 
 def test_nothing_learned_opens_what_is_refused() -> None:
     choice = Learned("wipe the disks", "free-disk-space", 50)
-    assert CataloguePlanner().plan("wipe the disks on web-1", INVENTORY, learned=[choice]).status == "refused"
+    assert PLANNER.plan("wipe the disks on web-1", INVENTORY, learned=[choice]).status == "refused"
 
 
 @pytest.mark.django_db
