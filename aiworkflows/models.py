@@ -8,12 +8,13 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from aiworkflows.planners.contract import Answers, Plan
+from aiworkflows.planners.contract import Answers, Learned, Plan
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 LONGEST_REQUEST: Final = 1000
+MOST_LEARNED: Final = 2000
 # Everybody with a role sees all proposals; the others see what they typed themselves.
 ROLES: Final = ("viewer", "operator", "approver", "admin")
 
@@ -57,6 +58,9 @@ class Proposal(models.Model):
     questions = models.JSONField(default=list, blank=True)
     reason = models.TextField(blank=True)
     answers = models.JSONField(default=dict, blank=True)
+    # The time that the sentence speaks of, and the words of it that may be learned.
+    time = models.JSONField(null=True, blank=True)
+    words = models.CharField(max_length=LONGEST_REQUEST, blank=True)
     # A plain number: the run lives on the other side of the automation API.
     run = models.BigIntegerField(null=True, blank=True)
     planner = models.CharField(max_length=50, blank=True)
@@ -128,6 +132,8 @@ class Proposal(models.Model):
         self.alternatives = [each.as_dict() for each in plan.alternatives]
         self.questions = [each.as_dict() for each in plan.questions]
         self.reason = plan.reason
+        self.time = plan.time
+        self.words = plan.words[:LONGEST_REQUEST]
         self.planner = planner
         self.model = model
         self.save(
@@ -141,6 +147,8 @@ class Proposal(models.Model):
                 "alternatives",
                 "questions",
                 "reason",
+                "time",
+                "words",
                 "answers",
                 "planner",
                 "model",
@@ -160,3 +168,40 @@ class Proposal(models.Model):
         self.status = self.Status.SUBMITTED
         self.run = run
         self.save(update_fields=["status", "run"])
+
+
+class LearnedChoiceQuerySet(models.QuerySet["LearnedChoice"]):
+    def learn(self, words: str, runbook: str) -> None:
+        """Count one more choice of this runbook for these words."""
+        if not words or not runbook:
+            return
+        row, made = self.get_or_create(words=words, runbook=runbook)
+        if not made:
+            self.filter(pk=row.pk).update(times=models.F("times") + 1, latest=timezone.now())
+
+    def newest(self) -> list[Learned]:
+        """Give what the planner shall know, the newest of it."""
+        rows = self.order_by("-latest", "-pk")[:MOST_LEARNED]
+        return [Learned(row.words, row.runbook, row.times) for row in rows]
+
+
+class LearnedChoice(models.Model):
+    """A runbook that people of this site chose for a request of these words.
+
+    The words hold neither targets nor names of software, so neither is ever learned. A row can be deleted.
+    """
+
+    words = models.CharField(max_length=LONGEST_REQUEST)
+    runbook = models.CharField(max_length=100)
+    times = models.PositiveIntegerField(default=1)
+    created = models.DateTimeField(default=timezone.now)
+    latest = models.DateTimeField(default=timezone.now)
+
+    objects = LearnedChoiceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-latest", "-pk")
+        constraints = (models.UniqueConstraint(fields=("words", "runbook"), name="learned_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.words[:60]}: {self.runbook}"

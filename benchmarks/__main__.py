@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks import envelope, fanout, live, windows
+from benchmarks import envelope, fanout, live, planner, windows
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ops bench", description=__doc__)
     parser.add_argument(
-        "name", nargs="?", choices=["fanout", "envelope", "live", "windows"], default="fanout"
+        "name", nargs="?", choices=["fanout", "envelope", "live", "planner", "windows"], default="fanout"
     )
     parser.add_argument("--targets", type=int, default=200, help="fanout: how many (default %(default)s)")
     parser.add_argument("--width", type=int, default=50, help="fanout: at once (default %(default)s)")
@@ -24,10 +24,17 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=20, help="live: browsers (default %(default)s)")
     parser.add_argument("--lines", type=int, default=200, help="live: a round (default %(default)s)")
     parser.add_argument("--pause", type=float, default=0.05, help="live: seconds (default %(default)s)")
+    parser.add_argument(
+        "--requests", type=Path, default=planner.HELD_OUT, help="planner: another set (default %(default)s)"
+    )
+    parser.add_argument("--show", action="store_true", help="planner: tell each miss")
     parser.add_argument("--json", type=Path, help="where to write all samples (default var/benchmarks/)")
     given = parser.parse_args()
     data = Path(os.environ.get("OPSPORTAL_DATA") or ROOT / "var") / "benchmarks"
     json = given.json or data / f"{given.name}.json"
+    if given.name == "planner":
+        print(planner.run(json_file=json, requests=given.requests, show=given.show))
+        return
     print(fanout.crowd(), flush=True)
     with tempfile.TemporaryDirectory(prefix="opsportal-bench-") as folder:
         if given.name == "envelope":

@@ -210,6 +210,7 @@ UNFOLD: dict[str, Any] = {
                 ("Workflows", "schema", "automation_workflow"),
                 ("Workflow versions", "history", "automation_workflowversion"),
                 ("Runs", "play_circle", "automation_jobrun"),
+                ("Learned choices", "school", "aiworkflows_learnedchoice"),
             ),
             admin_section(
                 "Access",

@@ -59,6 +59,7 @@ class ProposalSerializer(serializers.ModelSerializer[Proposal]):
             "alternatives",
             "questions",
             "reason",
+            "time",
             "run",
             "planner",
             "model",

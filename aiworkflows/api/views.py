@@ -18,7 +18,7 @@ from aiworkflows.automation_client import AutomationClient
 from aiworkflows.automation_for import automation_for
 from aiworkflows.client_errors import AutomationError
 from aiworkflows.models import Proposal, ProposalQuerySet, ProposalStateError
-from aiworkflows.planners.catalogue import AnswerError, CataloguePlanner
+from aiworkflows.planners.catalogue import AnswerError
 from aiworkflows.planners.contract import Planner
 
 
@@ -55,14 +55,26 @@ class ProposalViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     def partial_update(self, request: Request, pk: str) -> Response:
         body = self._checked(Answer)
         with self._client() as client:
-            made = propose.answer(self.get_object(), body, client=client, planner=self._planner())
+            made = propose.answer(
+                self.get_object(),
+                body,
+                client=client,
+                planner=self._planner(),
+                by_a_person=self._by_a_person(),
+            )
         return Response(ProposalSerializer(made).data)
 
     @action(detail=True, methods=["post"])
     def submit(self, request: Request, pk: str) -> Response:
         body = self._checked(Submission)
         with self._client() as client:
-            run = propose.submit(self.get_object(), client=client, hold=body["hold"], reason=body["reason"])
+            run = propose.submit(
+                self.get_object(),
+                client=client,
+                hold=body["hold"],
+                reason=body["reason"],
+                by_a_person=self._by_a_person(),
+            )
         return Response(run.raw, status=201)
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -82,7 +94,11 @@ class ProposalViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         return automation_for(self.request.user, self.request.auth)
 
     def _planner(self) -> Planner:
-        return CataloguePlanner()
+        return propose.catalogue_planner()
+
+    def _by_a_person(self) -> bool:
+        """Whether somebody decides here, and no program: only people teach the planner."""
+        return self.request.auth is None or getattr(self.request.auth, "kind", "") == "person"
 
     def _checked(self, kind: type[Any]) -> dict[str, Any]:
         body = kind(data=self.request.data)

@@ -17,7 +17,7 @@ from aiworkflows.client_errors import AutomationError
 from aiworkflows.dashboard import reading
 from aiworkflows.dashboard.forms import BadAnswer, answers_of, fields_of, questions_of
 from aiworkflows.models import LONGEST_REQUEST, Proposal, ProposalStateError
-from aiworkflows.planners.catalogue import AnswerError, CataloguePlanner
+from aiworkflows.planners.catalogue import AnswerError
 
 LONGEST_REASON = 2000
 
@@ -34,7 +34,8 @@ def ask(request: HttpRequest) -> HttpResponse:
         return _ask_again(request, sentence, f"A request has at most {LONGEST_REQUEST} characters of text.")
     try:
         with automation_for(request.user) as client:
-            made = propose.propose(sentence, request.user, client=client, planner=CataloguePlanner())  # type: ignore[arg-type]  # signed in
+            planner = propose.catalogue_planner()
+            made = propose.propose(sentence, request.user, client=client, planner=planner)  # type: ignore[arg-type]  # signed in
     except AutomationError as error:
         return _ask_again(request, sentence, f"It could not be planned: {error.detail}")
     return redirect("proposal", made.pk)
@@ -55,7 +56,8 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         answers = answers_of(found, request.POST)
         with automation_for(request.user) as client:
-            propose.answer(found, answers, client=client, planner=CataloguePlanner())
+            planner = propose.catalogue_planner()
+            propose.answer(found, answers, client=client, planner=planner, by_a_person=True)
     except (BadAnswer, AnswerError) as error:
         return _shown(request, found, typed=request.POST, problem=str(error), status=400)
     except AutomationError as error:
@@ -74,7 +76,7 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
     reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
     try:
         with automation_for(request.user) as client:
-            run = propose.submit(found, client=client, hold=True, reason=reason)
+            run = propose.submit(found, client=client, hold=True, reason=reason, by_a_person=True)
     except AutomationError as error:
         causes = [str(each.get("message", each)) for each in error.errors]
         return _shown(request, found, problem=error.detail, causes=causes, status=400)
@@ -115,6 +117,7 @@ def _shown(
         "sureness": reading.sureness(found),
         "percent": round(found.confidence * 100),
         "others": reading.others(found),
+        "moment": reading.moment_of(found),
         "questions": questions_of(found, typed),
         "fields": fields_of(found, typed) if found.definition else [],
         "steps": reading.steps_of(found),

@@ -1,8 +1,10 @@
 """A proposal as a person reads it: what was understood, on which targets, in which steps."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -12,7 +14,7 @@ from aiworkflows.models import Proposal
 
 TARGETS_READ: Final = 200
 TARGETS_SHOWN: Final = 12
-FAIRLY_SURE, SURE = 0.5, 0.75
+FAIRLY_SURE, SURE = 0.85, 0.93
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,23 @@ def sureness(proposal: Proposal) -> str:
 
 def others(proposal: Proposal) -> list[dict[str, Any]]:
     """The runbooks that may have been meant instead."""
-    return [each for each in proposal.alternatives if each["runbook"] != proposal.runbook]
+    return [
+        {**each, "percent": round(100 * each.get("score", 0))}
+        for each in proposal.alternatives
+        if each["runbook"] != proposal.runbook
+    ]
+
+
+def moment_of(proposal: Proposal) -> dict[str, Any] | None:
+    """The time that the sentence speaks of; `at` None where it is no single moment."""
+    if not proposal.time:
+        return None
+    iso = proposal.time["at"]
+    if not iso:
+        return {**proposal.time, "iso": ""}
+    at = datetime.fromisoformat(iso)
+    # The stored text has the offset alone; with its zone the page can name it.
+    return {**proposal.time, "iso": iso, "at": at.astimezone(ZoneInfo(proposal.time["zone"]))}
 
 
 def steps_of(proposal: Proposal) -> list[dict[str, Any]]:

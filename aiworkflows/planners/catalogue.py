@@ -3,33 +3,39 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from aiworkflows.planners.contract import Alternative, Answers, InventoryView, Plan, Question
+from aiworkflows.planners.chances import chance
+from aiworkflows.planners.contract import Alternative, Answers, InventoryView, Learned, Plan, Question
 from aiworkflows.planners.naming import ENVIRONMENTS, Names
+from aiworkflows.planners.quotes import LOG_FILE, quoted, without_quotes
 from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase, Reading, read
 from aiworkflows.planners.refusals import Refusals
 from aiworkflows.planners.retrieval import Index, stem
 from aiworkflows.planners.runbooks import Runbook, load_runbooks
 from aiworkflows.planners.things import Dictionary, Thing, unlisted
+from aiworkflows.planners.times import Moment, moment_of
 
 # How surely one word that only one runbook uses points to it.
 CUE: Final = 0.7
 ENVIRONMENT_WORDS: Final = frozenset().union(*ENVIRONMENTS)
 SHOWN: Final = 3
-# Below HOPELESS nothing is offered as the plan; below SURE a person chooses among the nearest.
-HOPELESS: Final = 0.2
-SURE: Final = 0.34
+# Words so alike count as the same request; so much, at most, rises a runbook that was chosen for them.
+ALIKE: Final = 0.6
+LEARNED: Final = 0.5
+# How surely several words in a row point to a runbook that lists them so.
+PHRASE_CUE: Final = 0.75
+_SOFTWARE: Final = "software-name"
+# Chances that the first runbook is the right one. Below HOPELESS nothing is offered as the plan; below SURE a
+# person chooses among the nearest.
+HOPELESS: Final = 0.42
+SURE: Final = 0.85
 # Words after which "ssh" is not the service.
 _NOT_A_THING_BEFORE: Final = frozenset({"session", "sessions", "login", "logins", "connections"})
 _KINDS: Final = frozenset({"package", "service", "daemon"})
-_LATER: Final = re.compile(
-    r"\b(tonight|tomorrow|later|midnight|noon|nightly|daily|weekly|hourly|in the (morning|evening)"
-    r"|at \d{1,2}(:\d\d)?( ?[ap]m| o'?clock)?\b|(on|next|every) (mon|tues|wednes|thurs|fri|satur|sun)day"
-    r"|(next|every) (minute|hour|day|night|week|weekend|month)|in \d+ (minutes?|hours?|days?|weeks?))\b"
-)
 _SHARE: Final = re.compile(r"\b(half|a third|a quarter|most|several|a few|a couple|random|\d+ ?(%|percent))")
 _COMMON: Final = frozenset(
     (  # noqa: SIM905  # as a literal: one line a word
@@ -54,9 +60,12 @@ class _Request:
 
     phrases: tuple[Phrase, ...]
     words: tuple[str, ...]
+    told: tuple[str, ...]
     things: tuple[Thing, ...]
     unlisted: tuple[str, ...]
     named: tuple[str, ...]
+    quoted: str | None = None
+    log_file: str | None = None
 
 
 class CataloguePlanner:
@@ -74,40 +83,57 @@ class CataloguePlanner:
         *,
         things: Dictionary | None = None,
         refusals: Refusals | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._clock = clock
         self._runbooks = load_runbooks() if runbooks is None else runbooks
         self._things = Dictionary.load() if things is None else things
         self._refusals = Refusals.load() if refusals is None else refusals
         self._used = Counter(
             verb for runbook in self._runbooks.values() for verb in {stem(word) for word in runbook.verbs}
         )
-        verbs = {word for runbook in self._runbooks.values() for word in runbook.verbs}
+        verbs = {word for book in self._runbooks.values() for each in book.verbs for word in each.split()}
         self._verbs = {word for word in verbs if len(word) > 3}
+        self._topics = {word for word in verbs if word in self._things}
         self._telling_nothing = (_COMMON | FILLERS) - verbs
         examples = {
-            name: [self._masked(read(example)) for example in runbook.examples]
-            for name, runbook in self._runbooks.items()
+            name: [self._mask(self._words_of(read(without_quotes(example))), ()) for example in book.examples]
+            for name, book in self._runbooks.items()
         }
         self._index = Index(examples)
         known = {word for rows in examples.values() for words in rows for word in words} | verbs
         self._vocabulary = {stem(word) for word in known | _COMMON | FILLERS | MACHINES | EVERY}
 
-    def plan(self, request: str, inventory: InventoryView, answers: Answers | None = None) -> Plan:
-        """Make a plan of a sentence. Raises AnswerError for an answer that no question asked for."""
+    def plan(
+        self,
+        request: str,
+        inventory: InventoryView,
+        answers: Answers | None = None,
+        *,
+        learned: Sequence[Learned] = (),
+    ) -> Plan:
+        """Make a plan of a sentence. Raises AnswerError for an answer that no question asked for.
+
+        `learned` raises the runbooks that people chose for alike requests; it gives no other answer.
+        """
         given = answers or Answers()
-        refused = self._refusals.reason(request)
+        names = Names(inventory)
+        moment = moment_of(request, self._clock())
+        text = without_quotes(request)
+        seen = self._see(read(moment.cut_from(text) if moment else text), names)
+        file = LOG_FILE.search(request)
+        seen = replace(seen, quoted=quoted(request), log_file=file.group(0) if file else None)
+        refused = self._refusals.reason(request, of_software=bool(seen.things))
         if refused:
             return Plan("refused", reason=refused)
-        names = Names(inventory)
-        seen = self._see(read(request), names)
-        ranking = self._rank(seen)
+        ranking = self._rank(seen, learned)
         chosen, confidence = self._choose(ranking, given)
         alternatives = tuple(self._alternative(name, score) for name, score in ranking[:SHOWN])
         if chosen is None:
-            return self._unsure(confidence, alternatives)
+            return replace(self._unsure(confidence, alternatives), words=" ".join(seen.told))
         parameters, questions = self._parameters(chosen, seen, given)
         targets, where = self._where(request, seen, names, given)
-        when = self._when(request, given)
+        when = self._when(moment, given)
         asked = (*where, *questions, *when)
         return Plan(
             "needs_answer" if asked else "ready",
@@ -118,6 +144,8 @@ class CataloguePlanner:
             confidence=confidence,
             alternatives=alternatives,
             questions=asked,
+            time=moment.as_dict() if moment else None,
+            words=" ".join(seen.told),
         )
 
     # -- understanding -----------------------------------------------------------------------------
@@ -134,7 +162,8 @@ class CataloguePlanner:
         things = self._things.find(self._speaking_of(words))
         unknown = tuple(word for word in words if self._is_unlisted(word))
         named = tuple(word for word in unknown if self._is_named(word, reading.rest))
-        return _Request(tuple(phrases), self._mask(words, unknown), tuple(things), unknown, named)
+        told = self._told(words, unknown)
+        return _Request(tuple(phrases), self._mask(words, unknown), told, tuple(things), unknown, named)
 
     def _is_named(self, word: str, rest: Sequence[str]) -> bool:
         """Does an unlisted word stand where the name of software stands: "update the foo", "foo service"?"""
@@ -147,13 +176,24 @@ class CataloguePlanner:
             return True
         return not after and bool(before) and stem(before[-1]) in self._used
 
-    def _masked(self, reading: Reading) -> list[str]:
+    @staticmethod
+    def _words_of(reading: Reading) -> list[str]:
         """Read an example as `_see` reads a request, only that no inventory is known."""
         rest = list(reading.rest)
         for phrase in reading.phrases:
             if phrase.kind == "weak" and not phrase.of_machines and not ENVIRONMENT_WORDS & set(phrase.words):
                 rest += phrase.words
-        return list(self._mask(rest, ()))
+        return rest
+
+    def _told(self, words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+        """Say "software" for its name, and leave every other word: how something is asked tells much."""
+        speaking = set(self._speaking_of(words))
+        return tuple(
+            _SOFTWARE
+            if word in others or (word in speaking and word in self._things and word not in self._topics)
+            else word
+            for word in words
+        )
 
     def _mask(self, words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
         """Leave software out: which one it is says nothing about what to do with it."""
@@ -163,7 +203,8 @@ class CataloguePlanner:
             for word in words
             if word not in others
             and word not in self._telling_nothing
-            and not (word in speaking and word in self._things)
+            # "sudo" and "ntp" are software, and also what some runbooks are about.
+            and not (word in speaking and word in self._things and word not in self._topics)
         )
 
     @staticmethod
@@ -190,27 +231,49 @@ class CataloguePlanner:
 
     # -- choosing ----------------------------------------------------------------------------------
 
-    def _rank(self, seen: _Request) -> list[tuple[str, float]]:
+    def _rank(self, seen: _Request, learned: Sequence[Learned]) -> list[tuple[str, float]]:
         scores = self._index.scores(seen.words)
-        ranked = [(name, self._weighed(name, score, seen)) for name, score in scores.items()]
+        raised = self._raised(seen, learned)
+        ranked = [
+            (name, min(1.0, self._weighed(name, score, seen) + raised.get(name, 0.0)))
+            for name, score in scores.items()
+        ]
         return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
+
+    @staticmethod
+    def _raised(seen: _Request, learned: Sequence[Learned]) -> dict[str, float]:
+        """How much each runbook rises because it was chosen for words like these before."""
+        said = set(_stems(seen.told).split())
+        raised: dict[str, float] = {}
+        for each in learned:
+            words = set(_stems(each.words.split()).split())
+            alike = len(words & said) / len(words | said) if words and said else 0.0
+            if alike >= ALIKE:
+                rise = LEARNED * alike * (1 - 0.5**each.times)
+                raised[each.runbook] = max(raised.get(each.runbook, 0.0), rise)
+        return raised
 
     def _weighed(self, name: str, score: float, seen: _Request) -> float:
         runbook = self._runbooks[name]
         words = {stem(word) for word in seen.words}
+        said = f" {_stems(seen.told)} "
         # A word that fewer runbooks use says more; several together make it nearly sure.
         doubt = 1.0
+        for verb in runbook.verbs:
+            if " " in verb:
+                doubt *= 1.0 - PHRASE_CUE * (f" {_stems(verb.split())} " in said)
         for verb in {stem(verb) for verb in runbook.verbs} & words:
             doubt *= 1.0 - CUE / self._used[verb]
         weight = 1.0
         if runbook.needs and not seen.things and not seen.unlisted:
             weight *= 0.6
-        if seen.things and not runbook.needs:
+        if any(thing.said not in runbook.verbs for thing in seen.things) and not runbook.slots:
             weight *= 0.4
-        if runbook.unless & set(seen.words):
+        # Not by their stems: "package" speaks against "all packages", which says it of many.
+        if any(f" {each} " in f" {' '.join(seen.told)} " for each in runbook.unless):
             weight *= 0.3
         # One unlisted word may be the software that a runbook needs; more are things it knows nothing of.
-        spare = 1 if runbook.needs and not seen.things else 0
+        spare = 1 if runbook.slots and not seen.things else 0
         weight *= 0.7 ** max(0, len(seen.unlisted) - spare)
         return weight * (0.5 * score + 0.5 * (1.0 - doubt))
 
@@ -219,7 +282,8 @@ class CataloguePlanner:
         second = ranking[1][1] if len(ranking) > 1 else 0.0
         # A runner-up as good as the winner means that the request did not tell them apart.
         margin = (best - second) / best if best else 0.0
-        confidence = round(min(1.0, best * (0.7 + 0.3 * min(1.0, margin / 0.3))), 3)
+        score = min(1.0, best * (0.7 + 0.3 * min(1.0, margin / 0.3)))
+        confidence = round(chance(score), 3)
         if given.runbook is not None:
             if given.runbook not in self._runbooks:
                 raise AnswerError(f"There is no runbook {given.runbook!r}")
@@ -262,10 +326,15 @@ class CataloguePlanner:
                 found: Any = given.parameters[slot]
                 if found == "" and not runbook.parameters[slot].get("required", True):
                     continue
-                wrong = Question(slot, f"{found!r} is not a valid {slot} name. {spec.get('ask', '')}".strip())
+                wrong = Question(slot, f"{found!r} is not a valid {slot}. {spec.get('ask', '')}".strip())
                 question = None if runbook.accepts(slot, found) else wrong
             elif spec["kind"] == "service_of":
                 found, question = self._service_of(values.get(spec["of"])), None
+            elif spec["kind"] == "quoted":
+                found = seen.quoted
+                question = None if found else Question(slot, spec["ask"])
+            elif spec["kind"] == "log":
+                found, question = self._log(spec, slot, seen)
             else:
                 found, question = self._software(spec, slot, seen)
             if question:
@@ -292,6 +361,14 @@ class CataloguePlanner:
             text = f"{things[0].said} has no service of its own. {text}"
         return None, Question(slot, text, choices)
 
+    def _log(self, spec: Mapping[str, str], slot: str, seen: _Request) -> tuple[str | None, Question | None]:
+        """A file below /var/log or a service's journal; the whole journal where neither is said."""
+        if seen.log_file:
+            return seen.log_file, None
+        if not seen.things and not seen.named:
+            return None, None
+        return self._software({**spec, "kind": "service"}, slot, seen)
+
     def _service_of(self, package: object) -> str | None:
         found = self._things.find([str(package)]) if package else []
         return found[0].service if found else None
@@ -309,10 +386,12 @@ class CataloguePlanner:
             return "", [Question("targets", text, (resolved.query,))]
         return resolved.query, [resolved.question] if resolved.question else []
 
-    @staticmethod
-    def _when(request: str, given: Answers) -> list[Question]:
-        found = _LATER.search(request.lower())
-        if not found or given.parameters.get("when") == "now":
+    def _when(self, moment: Moment | None, given: Answers) -> list[Question]:
+        if moment is None or given.parameters.get("when") == "now":
             return []
-        text = f'"{found.group(0)}": a sentence cannot set a time. Start it now, once it is approved?'
+        text = f"{moment.told(self._clock())} A run does not start by itself. Start it once approved?"
         return [Question("when", text, ("now",))]
+
+
+def _stems(words: Iterable[str]) -> str:
+    return " ".join(stem(word) for word in words)

@@ -62,6 +62,15 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """A runbook that people chose, `times` times, for a request of these words."""
+
+    words: str
+    runbook: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a planner made of a sentence. Ready: a definition, a target query and parameters to submit."""
 
@@ -74,6 +83,10 @@ class Plan:
     alternatives: tuple[Alternative, ...] = ()
     questions: tuple[Question, ...] = ()
     reason: str = ""
+    # The time the sentence speaks of: its words, the moment (ISO 8601) and the zone.
+    time: Mapping[str, Any] | None = None
+    # What may be learned of the sentence: its words without targets and without names of software.
+    words: str = ""
 
 
 class Planner(Protocol):
@@ -84,4 +97,11 @@ class Planner(Protocol):
     @property
     def model(self) -> str | None: ...
 
-    def plan(self, request: str, inventory: InventoryView, answers: Answers = ...) -> Plan: ...
+    def plan(
+        self,
+        request: str,
+        inventory: InventoryView,
+        answers: Answers = ...,
+        *,
+        learned: Sequence[Learned] = ...,
+    ) -> Plan: ...

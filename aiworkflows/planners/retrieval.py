@@ -63,36 +63,34 @@ class Index:
         ]
         self._length = sum(len(words) for _, words in self._words) / max(1, len(self._words))
         self._of_word = _Weights(words for _, words in self._words)
+        self._counts = [Counter(words) for _, words in self._words]
         self._grams = [(label, trigrams(words)) for label, words in self._words]
         self._of_gram = _Weights(grams for _, grams in self._grams)
+        self._norms = [self._norm(grams) for _, grams in self._grams]
 
     def scores(self, words: Sequence[str]) -> dict[str, float]:
         """Give each label the likeness, 0 to 1, of its nearest examples."""
         stems = [stem(word) for word in words]
         grams = trigrams(stems)
         near: dict[str, list[float]] = {label: [] for label in self._labels}
-        for (label, example), (_, example_grams) in zip(self._words, self._grams, strict=True):
-            words_alike = self._bm25(stems, example)
-            near[label].append(0.5 * words_alike + 0.5 * self._cosine(grams, example_grams))
+        norm = self._norm(grams)
+        weighed = {gram: n * self._of_gram[gram] ** 2 for gram, n in grams.items()}
+        worth = {term: self._of_word[term] * (K1 + 1) for term in set(stems)}
+        best = sum(worth.values()) or 1.0
+        rows = zip(self._counts, self._grams, self._norms, strict=True)
+        for counts, (label, others), length in rows:
+            alike = min(1.0, self._bm25(worth, counts) / best * 1.3)
+            dot = sum(weight * others[gram] for gram, weight in weighed.items() if gram in others)
+            near[label].append(0.5 * alike + 0.5 * dot / (norm * length))
         # The best example counts most; two more that agree make it surer.
         return {label: _blend(sorted(values, reverse=True)) for label, values in near.items()}
 
-    def _bm25(self, request: Sequence[str], example: Sequence[str]) -> float:
-        counts = Counter(example)
-        best = sum(self._of_word[term] * (K1 + 1) for term in set(request)) or 1.0
-        shrink = K1 * (1 - B + B * len(example) / self._length)
-        found = sum(
-            self._of_word[term] * counts[term] * (K1 + 1) / (counts[term] + shrink)
-            for term in set(request)
-            if term in counts
-        )
-        return min(1.0, found / best * 1.3)
-
-    def _cosine(self, one: Counter[str], other: Counter[str]) -> float:
-        dot = sum(n * other[gram] * self._of_gram[gram] ** 2 for gram, n in one.items() if gram in other)
-        if not dot:
+    def _bm25(self, worth: Mapping[str, float], counts: Counter[str]) -> float:
+        shared = [term for term in worth if term in counts]
+        if not shared:
             return 0.0
-        return dot / (self._norm(one) * self._norm(other))
+        shrink = K1 * (1 - B + B * counts.total() / self._length)
+        return sum(worth[term] * counts[term] / (counts[term] + shrink) for term in shared)
 
     def _norm(self, grams: Counter[str]) -> float:
         return math.sqrt(sum((n * self._of_gram[gram]) ** 2 for gram, n in grams.items())) or 1.0

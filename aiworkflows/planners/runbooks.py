@@ -1,7 +1,7 @@
 """The catalogue: one YAML file a runbook, a workflow definition and what a planner needs to find it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 CATALOGUE: Final = Path(__file__).parent.parent / "catalogue"
-FEWEST_EXAMPLES: Final = 10
+FEWEST_EXAMPLES: Final = 20
 
 
 class RunbookError(ValueError):
@@ -20,7 +20,8 @@ class RunbookError(ValueError):
 class Runbook:
     """A catalogue workflow with example requests, usable without a model.
 
-    `verbs` point to it, words in `unless` away from it; `needs` are slots without which it is hardly meant.
+    `verbs`, words or several in a row, point to it, those in `unless` away from it; `needs` are slots without
+    which it is hardly meant. "software-name" stands for any software, "quoted-text" for what is in quotes.
     """
 
     name: str
@@ -55,9 +56,9 @@ def load_runbook(path: Path) -> Runbook:
             name=data["workflow"]["name"],
             title=data["title"],
             examples=tuple(data["examples"]),
-            verbs=frozenset(data["verbs"]),
-            needs=frozenset(data.get("needs", ())),
-            unless=frozenset(data.get("unless", ())),
+            verbs=_words(data["verbs"]),
+            needs=_words(data.get("needs", ())),
+            unless=_words(data.get("unless", ())),
             slots=data["slots"],
             definition=data["workflow"],
         )
@@ -70,6 +71,14 @@ def load_runbook(path: Path) -> Runbook:
     if not set(runbook.slots) <= set(runbook.parameters):
         raise RunbookError(f"{path.name}: a slot is no parameter of the workflow")
     return runbook
+
+
+def _words(given: Iterable[object]) -> frozenset[str]:
+    for each in given:
+        # YAML reads a bare `on` as true.
+        if not isinstance(each, str):
+            raise TypeError(f"{each!r} is no text; quote it")
+    return frozenset(map(str, given))
 
 
 def load_runbooks(folder: Path = CATALOGUE) -> dict[str, Runbook]:

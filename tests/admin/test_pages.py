@@ -13,12 +13,14 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from aiworkflows.models import LearnedChoice
 from automation.models import ApiToken, Group, HostCertificateAuthority, HostKey, JobRun, Target
 from credentials.models import Credential
 from tests.admin.conftest import PASSWORD, SUDO
 
 Token = tuple[ApiToken, str]
 SHOWN_MODELS = {
+    "aiworkflows.LearnedChoice",
     "automation.ApiToken",
     "automation.Group",
     "automation.HostCertificateAuthority",
@@ -36,6 +38,7 @@ SHOWN_MODELS = {
 def rows(credential: Credential, host_key: HostKey, run: JobRun, token: Token) -> None:
     """At least one row of every model."""
     HostCertificateAuthority.objects.create(name="site", key_type=host_key.key_type, key=host_key.key)
+    LearnedChoice.objects.learn("give software-name some love", "reload-service")
 
 
 def addresses(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -93,6 +96,7 @@ def test_every_page_opens_or_is_refused_and_none_shows_a_secret(admin: Client, t
         ("automation_jobrun", set()),
         ("automation_workflow", set()),
         ("automation_workflowversion", set()),
+        ("aiworkflows_learnedchoice", {"delete"}),
     ],
 )
 @pytest.mark.usefixtures("rows")

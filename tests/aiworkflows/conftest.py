@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, User
 from rest_framework.test import APIClient
 
 from tests.aiworkflows import fake_portal
+from tests.hosts.fixtures import fresh_hosts, host_factory, hosts  # noqa: F401  fixtures
 
 MakePerson = Callable[..., User]
 Acting = Callable[..., APIClient]

