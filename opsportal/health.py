@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from automation.workers.leases import fresh_clusters
+from opsportal.database_trouble import in_words, trouble
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +37,12 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def _outcome(name: str, check: Callable[[], str]) -> dict[str, object]:
     try:
-        trouble = check()
-    except DatabaseError:
+        problem = check()
+    except DatabaseError as error:
         # The driver's message may name users and servers; who may see it reads the log.
         logger.warning("readiness check failed", exc_info=True, extra={"check": name})
-        trouble = "the database cannot be reached"
-    return {"ok": not trouble, "reason": trouble or "ok"}
-
-
-def _database() -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return ""
+        problem = in_words(error)
+    return {"ok": not problem, "reason": problem or "ok"}
 
 
 def _migrations() -> str:
@@ -62,7 +57,7 @@ def _workers() -> str:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "database": _database,
+    "database": trouble,
     "migrations": _migrations,
     "workers": _workers,
 }

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Generator
 
 import pytest
+from django.conf import settings
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,3 +25,14 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Generator[None, None, None]:
+    """The server of the tests' database, where there is one; it ends after everything that uses it."""
+    server = settings.TEST_DATABASE_SERVER
+    if server is not None:
+        server.start()
+    yield
+    if server is not None:
+        server.stop()

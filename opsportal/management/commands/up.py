@@ -14,7 +14,7 @@ from django.db import connections
 
 from opsportal.console import Console
 from opsportal.processes import check_port, public_address, whole_portal
-from opsportal.start_checks import require_keys
+from opsportal.start_checks import require_database, require_keys
 
 
 class Command(BaseCommand):
@@ -32,6 +32,7 @@ class Command(BaseCommand):
         os.umask(0o077)  # database, logs and keys are this user's alone
         only_one = _lock(settings.DATA_DIR / "up.lock")
         check_port(host, port)
+        require_database()
         call_command("migrate", interactive=False, verbosity=0)
         require_keys()
         self._first_user()
