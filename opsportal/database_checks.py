@@ -44,7 +44,7 @@ def _settings_problems(alias: str, database: Mapping[str, Any]) -> Iterator[Chec
     if not loopback and given.get("sslmode") not in ENCRYPTED:
         yield Warning(
             f"Database {alias}: whoever listens on the way to the server may read and change everything.",
-            hint="DATABASE_URL: end it with ?sslmode=verify-full (and &sslrootcert=FILE for a CA of your own).",
+            hint="DATABASE_URL: end it with ?sslmode=verify-full (and &sslrootcert=FILE for your own CA).",
             id="opsportal.W001",
         )
 

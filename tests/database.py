@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.db import connection
 
@@ -30,3 +34,14 @@ def database_of(data: Path) -> dict[str, str]:
     if name not in server.databases():
         server.add_database(name)
     return {"DATABASE_URL": server.url(name)}
+
+
+def execute_in(data: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement, with `?` for each value, in the database of the portal with this data directory."""
+    if found := database_of(data):
+        with psycopg.connect(found["DATABASE_URL"]) as connection:
+            return connection.execute(statement.replace("?", "%s").encode(), values).fetchall()
+    with closing(sqlite3.connect(data / "opsportal.sqlite3", timeout=20)) as database:
+        rows = database.execute(statement, values).fetchall()
+        database.commit()
+        return rows
