@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 # libpq has no codes for what happens before a session begins. Its words, and what strangers may be told.
 LOGIN_TROUBLES = (
@@ -47,6 +48,12 @@ def postgresql_troubles() -> Iterator[str]:
         )
     if found["server_encoding"] != "UTF8":
         yield "the database is not encoded in UTF-8: make one with ENCODING 'UTF8'"
+
+
+def waiting_migrations() -> int:
+    """How many this version has that the database has not."""
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def shown(name: str) -> str:

@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from automation.workers.leases import fresh_clusters
-from opsportal.database_trouble import in_words, trouble
+from opsportal.database_trouble import in_words, trouble, waiting_migrations
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +45,8 @@ def _outcome(name: str, check: Callable[[], str]) -> dict[str, object]:
 
 
 def _migrations() -> str:
-    executor = MigrationExecutor(connection)
-    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return f"{len(waiting)} migrations are not applied: run `./ops manage migrate`" if waiting else ""
+    waiting = waiting_migrations()
+    return f"{waiting} migrations are not applied: run `./ops manage migrate`" if waiting else ""
 
 
 def _workers() -> str:

@@ -1,11 +1,17 @@
 """What must be true before any process of ours does its work."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
 from credentials.canary import verify_keys
 from credentials.keys import KeysUnusable
-from opsportal.database_trouble import in_words, trouble
+from opsportal.database_trouble import in_words, trouble, waiting_migrations
+
+MIGRATING = 0x6F707321  # our number among this database's advisory locks
 
 
 def require_database() -> None:
@@ -30,3 +36,29 @@ def require_keys() -> None:
         verify_keys()
     except KeysUnusable as error:
         raise CommandError(str(error)) from error
+
+
+def require_migrations() -> None:
+    """Raises CommandError unless the tables are those of this version."""
+    if count := waiting_migrations():
+        raise CommandError(f"{count} migrations are not applied: run `./ops manage migrate` first.")
+
+
+@contextmanager
+def alone_with_the_tables() -> Iterator[None]:
+    """Of several machines that start on one database, one after the other is in here."""
+    if connection.vendor != "postgresql":
+        yield  # one machine, whose data directory is locked
+        return
+    while not _asked("SELECT pg_try_advisory_lock(%s)"):
+        time.sleep(0.5)
+    try:
+        yield
+    finally:
+        _asked("SELECT pg_advisory_unlock(%s)")
+
+
+def _asked(question: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(question, [MIGRATING])
+        return bool(cursor.fetchone()[0])

@@ -73,7 +73,7 @@ def test_what_waits_is_woken_at_once(bell: Listen, run: JobRun) -> None:
 
 
 def test_a_lost_session_is_said_as_a_lost_query_is(bell: Listen, server: PostgreSQL) -> None:
-    server.stop()
+    server.stop(at_once=False)
     try:
         with pytest.raises(OperationalError):
             bell.wait()
@@ -105,7 +105,7 @@ def test_who_follows_misses_nothing_while_the_database_is_away(server: PostgreSQ
         connection.close()
 
     def restart() -> None:
-        server.stop()
+        server.stop(at_once=False)
         time.sleep(1.5)
         server.start()
 
