@@ -7,15 +7,16 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks import envelope, fanout, live
+from benchmarks import envelope, fanout, live, plan
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ops bench", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=["fanout", "envelope", "live"], default="fanout")
-    parser.add_argument("--targets", type=int, default=200, help="fanout: how many (default %(default)s)")
+    parser.add_argument("name", nargs="?", choices=["fanout", "envelope", "live", "plan"], default="fanout")
+    parser.add_argument("--targets", type=int, help="fanout, plan: how many (default: 200; plan 5000)")
+    parser.add_argument("--steps", type=int, default=5, help="plan: of each target (default %(default)s)")
     parser.add_argument("--width", type=int, default=50, help="fanout: at once (default %(default)s)")
     parser.add_argument("--rounds", type=int, help="samples of each case (default: 5; envelope 30)")
     parser.add_argument("--no-ansible", action="store_true", help="fanout: leave Ansible out")
@@ -40,9 +41,18 @@ def main() -> None:
                 json=json,
             )
             print(live.run(asked))
+        elif given.name == "plan":
+            sizes = plan.Wanted(
+                targets=given.targets or 5000,
+                steps=given.steps,
+                rounds=given.rounds or 5,
+                folder=Path(folder),
+                json=json,
+            )
+            print(plan.run(sizes))
         else:
             wanted = fanout.Wanted(
-                targets=given.targets,
+                targets=given.targets or 200,
                 width=given.width,
                 rounds=given.rounds or 5,
                 ansible=not given.no_ansible,

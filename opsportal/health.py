@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -39,7 +39,8 @@ def _outcome(name: str, check: Callable[[], str]) -> dict[str, object]:
         problem = check()
     except DatabaseError as error:
         # The driver's message may name users and servers; who may see it reads the log.
-        logger.warning("readiness check failed", exc_info=True, extra={"check": name})
+        away = isinstance(error, OperationalError | InterfaceError)
+        logger.warning("readiness check failed: %s", error, exc_info=not away, extra={"check": name})
         problem = in_words(error)
     return {"ok": not problem, "reason": problem or "ok"}
 

@@ -15,15 +15,14 @@ from urllib.parse import quote
 import psycopg
 
 OWNER = "opsportal"
-# What was written survives the server's end, however it ends; not the machine's, and no test ends that.
 SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "listen_addresses": "",
     "max_connections": "120",
     "shared_buffers": "64MB",
     "lc_messages": "C",
 }
+# What was written survives the server's end, however it ends; not the machine's, and no test ends that.
+QUICK = {"fsync": "off", "full_page_writes": "off"}
 
 
 class PostgreSQL:
@@ -32,15 +31,19 @@ class PostgreSQL:
     Only who may enter the folder reaches the socket, so the server asks for no password.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
+        self._settings = SETTINGS if durable else SETTINGS | QUICK
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def in_new_folder(cls) -> PostgreSQL:
-        """A server that is not started yet. A socket's path is short by nature, so the folder is too."""
-        return cls(Path(tempfile.mkdtemp(prefix="ops-pg-")))
+    def in_new_folder(cls, *, durable: bool = False) -> PostgreSQL:
+        """A server that is not started yet; `durable` ones wait for the disk as those of a site do.
+
+        A socket's path is short by nature, so the folder's is too.
+        """
+        return cls(Path(tempfile.mkdtemp(prefix="ops-pg-")), durable=durable)
 
     def url(self, database: str) -> str:
         """A DATABASE_URL."""
@@ -53,7 +56,7 @@ class PostgreSQL:
         if not self._data.exists():
             self._initialise()
         log = self.folder / "log"
-        settings = [word for item in SETTINGS.items() for word in ("-c", "=".join(item))]
+        settings = [word for item in self._settings.items() for word in ("-c", "=".join(item))]
         command = [_binary("postgres"), "-D", str(self._data), "-k", str(self.folder), *settings]
         with log.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, **_ordinary_user())
