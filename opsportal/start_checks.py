@@ -39,7 +39,8 @@ def require_keys() -> None:
 
 
 def require_migrations() -> None:
-    """Raises CommandError unless the tables are those of this version."""
+    """Raises CommandError unless the database answers and has the tables of this version."""
+    require_database()
     if count := waiting_migrations():
         raise CommandError(f"{count} migrations are not applied: run `./ops manage migrate` first.")
 

@@ -59,7 +59,10 @@ class PostgreSQL:
         settings = [word for item in self._settings.items() for word in ("-c", "=".join(item))]
         command = [_binary("postgres"), "-D", str(self._data), "-k", str(self.folder), *settings]
         with log.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, **_ordinary_user())
+            user, group = _ordinary_user()
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, user=user, group=group, extra_groups=_none(user)
+            )
         end = time.monotonic() + 30
         while not self._answers():
             assert self._process.poll() is None and time.monotonic() < end, log.read_text()
@@ -93,13 +96,14 @@ class PostgreSQL:
             return {str(name) for (name,) in connection.execute("SELECT datname FROM pg_database")}
 
     def _initialise(self) -> None:
-        given = _ordinary_user()
-        if given:
-            shutil.chown(self.folder, given["user"], given["group"])
+        user, group = _ordinary_user()
+        if user is not None and group is not None:
+            os.chown(self.folder, user, group)
         command = [_binary("initdb"), "-D", str(self._data), "-U", OWNER, "--auth=trust", "--no-sync"]
         # The collation of most installations, so that order and comparison are what they meet there.
         command += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **given)
+        quiet = subprocess.DEVNULL
+        subprocess.run(command, check=True, stdout=quiet, user=user, group=group, extra_groups=_none(user))
 
     def _answers(self) -> bool:
         try:
@@ -109,13 +113,18 @@ class PostgreSQL:
         return True
 
 
-def _ordinary_user() -> dict[str, object]:
-    """PostgreSQL refuses to be started by root."""
+def _ordinary_user() -> tuple[int, int] | tuple[None, None]:
+    """User and group to start it as; PostgreSQL refuses to be started by root."""
     if os.geteuid() != 0:
-        return {}
+        return None, None
     names = {entry.pw_name: entry for entry in pwd.getpwall()}
     entry = names.get("postgres") or names["nobody"]
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    return entry.pw_uid, entry.pw_gid
+
+
+def _none(user: int | None) -> list[int] | None:
+    """Whoever becomes another user leaves all further groups behind."""
+    return None if user is None else []
 
 
 def _binary(name: str) -> str:

@@ -63,7 +63,7 @@ def _copy(statement: str, rows: Collection[Model], columns: Sequence[Field[Any, 
     with (
         connection.wrap_database_errors,
         connection.cursor() as cursor,
-        cursor.copy(statement) as copy,  # type: ignore[attr-defined]  # psycopg's own
+        cursor.copy(statement) as copy,
     ):
         for values in _values(rows, columns):
             copy.write_row(values)

@@ -21,8 +21,8 @@ if settings.TEST_DATABASE_SERVER is None:
 def server(transactional_db: None) -> PostgreSQL:
     """The server of the tests' database; who stops it starts it again."""
     del transactional_db
-    found: PostgreSQL = settings.TEST_DATABASE_SERVER
-    return found
+    assert settings.TEST_DATABASE_SERVER is not None
+    return settings.TEST_DATABASE_SERVER
 
 
 @pytest.fixture

@@ -65,6 +65,9 @@ class Machine:
         finally:
             connection.close()
 
+    def ready(self) -> bool:
+        return self.readiness()[0] == 200
+
     def pids(self) -> set[int]:
         return Portal(self.data).pids()
 
@@ -132,11 +135,7 @@ class Site:
         for machine in self.machines:
             machine.start()
         for machine in self.machines:
-            wait_until(
-                lambda machine=machine: machine.readiness()[0] == 200,
-                seconds=60,
-                what="a machine is not ready",
-            )
+            wait_until(machine.ready, seconds=90, what="a machine is not ready")
 
     def end(self) -> None:
         for machine in self.machines:

@@ -1,4 +1,4 @@
-"""NUL, which PostgreSQL stores in no text: refused at the door, or told as what it is; never an error of ours."""
+"""NUL, which PostgreSQL stores in no text: refused at the door, or told as what it is."""
 
 from __future__ import annotations
 
@@ -81,7 +81,11 @@ def test_what_a_target_prints_is_kept_to_the_byte_and_its_outputs_are_told(
         steps:
           - name: print
             effect: read
-            run: {bash: 'printf "a\\0b\\n"; printf "v=x\\0y\\n" >> "$OPSPORTAL_OUTPUT"; printf "e\\0f" >&2; exit 3'}
+            run:
+              bash: |
+                printf "a\\0b\\n"; printf "e\\0f" >&2
+                printf "v=x\\0y\\n" >> "$OPSPORTAL_OUTPUT"
+                exit 3
         """
     )
     result = StepResult.objects.get(run=run)

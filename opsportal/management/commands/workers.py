@@ -24,8 +24,8 @@ class Command(BaseCommand):
         if min(control, execution) < 0 or control + execution < 1:
             raise CommandError("--control and --execution: numbers, and at least one cluster.")
         os.umask(0o077)
-        require_keys()
         require_migrations()
+        require_keys()
         connections.close_all()
         console = Console(settings.DATA_DIR / "logs")
         words = f"{control} control, {execution} execution, on {socket.gethostname()}"
