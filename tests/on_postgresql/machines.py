@@ -21,8 +21,6 @@ from tests.libraries.sshd import Sshd
 from tests.opsportal.portal import MANAGE, Portal, free_port, wait_until
 from tests.postgresql import PostgreSQL
 
-PASSWORD = "a password for tests only"
-
 
 def environment(data: Path, database: str) -> dict[str, str]:
     """This process's, without what the tests put into it."""
@@ -109,20 +107,15 @@ class Site:
         prepare(folder / "first", {})
         self._first = environment(folder / "first", self.database)
         keys = folder / "first" / ".env"
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("create_user", "olga", "--role", "operator", "--password-stdin", stdin=PASSWORD + "\n")
-        scopes = [word for scope in ("runs:submit", "runs:read") for word in ("--scope", scope)]
-        token = self.manage("create_token", "olga", "--user", "olga", "--kind", "person", *scopes)
-        self.token = token.strip()
         inventory = folder / "inventory.json"
         inventory.write_text(json.dumps({"hosts": [self._entry(n, t) for n, t in enumerate(targets)]}))
-        self.manage("import_inventory", str(inventory), "--trust-host-keys")
+        code = f"from tests.on_postgresql.seed import seed; seed({str(inventory)!r})"
+        self.token = self._manage("shell", "--no-imports", "-c", code).strip()
         self.machines = [Machine(folder / name, self.database, keys) for name in ("north", "south")]
 
-    def manage(self, *words: str, stdin: str = "") -> str:
+    def _manage(self, *words: str) -> str:
         done = subprocess.run(
             [sys.executable, str(MANAGE), *words],
-            input=stdin,
             env=self._first,
             capture_output=True,
             text=True,
