@@ -25,7 +25,8 @@ from tests.postgresql import PostgreSQL
 def environment(data: Path, database: str) -> dict[str, str]:
     """This process's, without what the tests put into it."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(("OPSPORTAL_", "DJANGO_", "Q_CLUSTER"))}
-    return own | {"OPSPORTAL_DATA": str(data), "DATABASE_URL": database}
+    few = {"OPSPORTAL_CONTROL_WORKERS": "1", "OPSPORTAL_EXECUTION_WORKERS": "1"}
+    return own | few | {"OPSPORTAL_DATA": str(data), "DATABASE_URL": database}
 
 
 class Machine:
@@ -128,7 +129,7 @@ class Site:
         for machine in self.machines:
             machine.start()
         for machine in self.machines:
-            wait_until(machine.ready, seconds=90, what="a machine is not ready")
+            wait_until(machine.ready, seconds=150, what="a machine is not ready")
 
     def end(self) -> None:
         for machine in self.machines:
