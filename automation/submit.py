@@ -20,6 +20,7 @@ from automation.models import (
     StoredFile,
     Target,
 )
+from automation.models.rows import insert_rows
 from automation.models.runs import APPROVAL_LASTS
 from automation.plan import Plan, PlanError, blast_radius, freeze
 from automation.policy.rules import AuthorKind, Decision, Facts
@@ -168,7 +169,7 @@ def _write(prepared: Prepared) -> JobRun:
 
 def _write_rows(run: JobRun, plan: Plan) -> None:
     batch_of = [number for number, size in enumerate(plan.rollout.batches) for _ in range(size)]
-    targets = RunTarget.objects.bulk_create(
+    insert_rows(
         [
             RunTarget(
                 run=run,
@@ -180,16 +181,15 @@ def _write_rows(run: JobRun, plan: Plan) -> None:
                 leaf_hash=frozen.leaf_hash,
             )
             for position, frozen in enumerate(plan.targets)
-        ],
-        batch_size=500,
+        ]
     )
-    StepResult.objects.bulk_create(
+    keys = run.targets.order_by("position").values_list("pk", flat=True)
+    insert_rows(
         [
-            StepResult(run=run, run_target=target, step_index=index, step=step.name)
-            for target in targets
+            StepResult(run_id=run.pk, run_target_id=key, step_index=index, step=step.name)
+            for key in keys
             for index, step in enumerate(plan.workflow.steps)
-        ],
-        batch_size=1000,
+        ]
     )
 
 

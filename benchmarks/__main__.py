@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks import envelope, fanout, live, planner, windows
+from benchmarks import envelope, fanout, live, plan, planner, windows
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,9 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ops bench", description=__doc__)
     parser.add_argument(
-        "name", nargs="?", choices=["fanout", "envelope", "live", "planner", "windows"], default="fanout"
+        "name",
+        nargs="?",
+        choices=["fanout", "envelope", "live", "plan", "planner", "windows"],
+        default="fanout",
     )
-    parser.add_argument("--targets", type=int, default=200, help="fanout: how many (default %(default)s)")
+    parser.add_argument("--targets", type=int, help="fanout, plan: how many (default: 200; plan 5000)")
+    parser.add_argument("--steps", type=int, default=5, help="plan: of each target (default %(default)s)")
     parser.add_argument("--width", type=int, default=50, help="fanout: at once (default %(default)s)")
     parser.add_argument("--rounds", type=int, help="samples of each case (default: 5; envelope, windows 30)")
     parser.add_argument("--no-ansible", action="store_true", help="fanout: leave Ansible out")
@@ -51,9 +55,18 @@ def main() -> None:
                 json=json,
             )
             print(live.run(asked))
+        elif given.name == "plan":
+            sizes = plan.Wanted(
+                targets=given.targets or 5000,
+                steps=given.steps,
+                rounds=given.rounds or 5,
+                folder=Path(folder),
+                json=json,
+            )
+            print(plan.run(sizes))
         else:
             wanted = fanout.Wanted(
-                targets=given.targets,
+                targets=given.targets or 200,
                 width=given.width,
                 rounds=given.rounds or 5,
                 ansible=not given.no_ansible,

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from automation.workers.leases import fresh_clusters
+from opsportal.database_trouble import in_words, trouble, waiting_migrations
 
 logger = logging.getLogger(__name__)
 
@@ -36,24 +36,18 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def _outcome(name: str, check: Callable[[], str]) -> dict[str, object]:
     try:
-        trouble = check()
-    except DatabaseError:
+        problem = check()
+    except DatabaseError as error:
         # The driver's message may name users and servers; who may see it reads the log.
-        logger.warning("readiness check failed", exc_info=True, extra={"check": name})
-        trouble = "the database cannot be reached"
-    return {"ok": not trouble, "reason": trouble or "ok"}
-
-
-def _database() -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return ""
+        away = isinstance(error, OperationalError | InterfaceError)
+        logger.warning("readiness check failed: %s", error, exc_info=not away, extra={"check": name})
+        problem = in_words(error)
+    return {"ok": not problem, "reason": problem or "ok"}
 
 
 def _migrations() -> str:
-    executor = MigrationExecutor(connection)
-    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return f"{len(waiting)} migrations are not applied: run `./ops manage migrate`" if waiting else ""
+    waiting = waiting_migrations()
+    return f"{waiting} migrations are not applied: run `./ops manage migrate`" if waiting else ""
 
 
 def _workers() -> str:
@@ -62,7 +56,7 @@ def _workers() -> str:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "database": _database,
+    "database": trouble,
     "migrations": _migrations,
     "workers": _workers,
 }

@@ -31,13 +31,25 @@ def whole_portal(
     """Web and workers, not yet started; `beside` are further commands of ours, each with the name to show."""
     environment = _environment(host, port)
     web = Supervised("web", _command("web", "--host", host, "--port", str(port)), environment, console)
-    clusters = [("control", "control"), *((f"execution-{n}", "execution") for n in range(1, workers + 1))]
     children = [Supervised(name, _command(*words), environment, console) for name, words in beside]
-    children += [
-        Supervised(name, _command("opsworker", cluster), {**environment, "Q_CLUSTER_NAME": cluster}, console)
-        for name, cluster in clusters
-    ]
+    children += _workers(console, environment, control=1, execution=workers)
     return Supervisor(web, children, console, host=_reachable(host), port=port)
+
+
+def only_workers(console: Console, *, control: int, execution: int) -> Supervisor:
+    """So many clusters of each kind, not yet started, for a machine beside the one with the web process."""
+    return Supervisor(None, _workers(console, _environment(), control=control, execution=execution), console)
+
+
+def _workers(
+    console: Console, environment: dict[str, str], *, control: int, execution: int
+) -> list[Supervised]:
+    clusters = [("control", f"control-{n}" if n > 1 else "control") for n in range(1, control + 1)]
+    clusters += [("execution", f"execution-{n}") for n in range(1, execution + 1)]
+    return [
+        Supervised(name, _command("opsworker", cluster), {**environment, "Q_CLUSTER_NAME": cluster}, console)
+        for cluster, name in clusters
+    ]
 
 
 def check_port(host: str, port: int) -> None:
@@ -69,14 +81,12 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, str(MANAGE), *arguments]
 
 
-def _environment(host: str, port: int) -> dict[str, str]:
-    environment = {
-        **os.environ,
-        "OPSPORTAL_DATA": str(settings.DATA_DIR),
-        "OPSPORTAL_PORT": str(port),
-        "PYTHONUNBUFFERED": "1",
-    }
-    if not _is_wildcard(host):
+def _environment(host: str = "", port: int = 0) -> dict[str, str]:
+    """Without a host, of processes that nobody reaches."""
+    environment = {**os.environ, "OPSPORTAL_DATA": str(settings.DATA_DIR), "PYTHONUNBUFFERED": "1"}
+    if port:
+        environment["OPSPORTAL_PORT"] = str(port)
+    if host and not _is_wildcard(host):
         names = [
             *os.environ.get("OPSPORTAL_ALLOWED_HOSTS", "").split(","),
             f"[{host}]" if ":" in host else host,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
-from django.db import close_old_connections, connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
 from django.db.models import QuerySet
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
 LONGEST_TRUST = 1.0
+logger = logging.getLogger(__name__)
 
 
 class QuietBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -23,12 +25,21 @@ class QuietBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> QuerySet[Any]:
-        # The base class closes the connection first, each time. A broken one ends the pusher, and the
-        # sentinel starts another.
+        # The base class closes the connection first, each time.
         return OrmQ.objects.using(Conf.ORM)  # type: ignore[no-any-return]  # django-q2 has no types
 
     def dequeue(self) -> list[tuple[int, str]] | None:
-        """Tasks to do, now ours; None after a pause when there are none."""
+        """Tasks to do, now ours; None after a pause when there are none, or no database that answers."""
+        try:
+            return self._dequeue()
+        except (OperationalError, InterfaceError) as error:
+            # Else django-q2 ends this process, and looks again after ten seconds at the earliest.
+            logger.warning("the queue waits for the database: %s", error)
+            connections[Conf.ORM].close()
+            time.sleep(LONGEST_TRUST)
+            return None
+
+    def _dequeue(self) -> list[tuple[int, str]] | None:
         # Read before the look at the rows: what is committed in between is seen the next time.
         version, now = _data_version(), time.monotonic()
         if version is not None and version == self._seen and now - self._seen_at < LONGEST_TRUST:

@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "opsportal.security_headers.SecurityHeadersMiddleware",
+    "opsportal.nul.RefuseNul",
     "opsportal.sign_in.FragmentsForStrangers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

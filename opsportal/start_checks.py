@@ -1,14 +1,65 @@
 """What must be true before any process of ours does its work."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.core.management.base import CommandError
+from django.db import DatabaseError, connection
 
 from credentials.canary import verify_keys
 from credentials.keys import KeysUnusable
+from opsportal.database_trouble import in_words, trouble, waiting_migrations
+
+MIGRATING = 0x6F707321  # our number among this database's advisory locks
+
+
+def require_database() -> None:
+    """Raises CommandError, with the next step, unless the database answers and may be worked on."""
+    try:
+        problem = trouble()
+    except DatabaseError as error:
+        if connection.vendor == "sqlite":
+            raise
+        # The driver's own words name server and user, never the password.
+        raise CommandError(
+            f"DATABASE_URL: {in_words(error)}. The driver says: {' '.join(str(error).split())}"
+        ) from None
+    if problem:
+        raise CommandError(f"DATABASE_URL: {problem}.")
 
 
 def require_keys() -> None:
     """Raises CommandError, with the next step, unless the configured keys are those of this database."""
+    require_database()
     try:
         verify_keys()
     except KeysUnusable as error:
         raise CommandError(str(error)) from error
+
+
+def require_migrations() -> None:
+    """Raises CommandError unless the database answers and has the tables of this version."""
+    require_database()
+    if count := waiting_migrations():
+        raise CommandError(f"{count} migrations are not applied: run `./ops manage migrate` first.")
+
+
+@contextmanager
+def alone_with_the_tables() -> Iterator[None]:
+    """Of several machines that start on one database, one after the other is in here."""
+    if connection.vendor != "postgresql":
+        yield  # one machine, whose data directory is locked
+        return
+    while not _asked("SELECT pg_try_advisory_lock(%s)"):
+        time.sleep(0.5)
+    try:
+        yield
+    finally:
+        _asked("SELECT pg_advisory_unlock(%s)")
+
+
+def _asked(question: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(question, [MIGRATING])
+        return bool(cursor.fetchone()[0])

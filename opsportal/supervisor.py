@@ -9,7 +9,7 @@ from opsportal.console import Console
 from opsportal.parent_death import adopt_orphans
 from opsportal.process_groups import living_sessions
 from opsportal.supervised import Supervised
-from opsportal.watches import SILENCE_SECONDS, LeaseWatch, WebWatch
+from opsportal.watches import SILENCE_SECONDS, LeaseWatch, NoWeb, WebWatch
 
 TICK = 0.1
 GRACE_SECONDS = 10.0
@@ -19,25 +19,34 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
-    """One web process and any number of workers.
+    """One web process, or none, and any number of workers.
 
     Ends on the first SIGINT, SIGTERM or SIGHUP, giving everybody GRACE_SECONDS; at once on the second.
     """
 
     def __init__(
-        self, web: Supervised, workers: Sequence[Supervised], console: Console, *, host: str, port: int
+        self,
+        web: Supervised | None,
+        workers: Sequence[Supervised],
+        console: Console,
+        *,
+        host: str = "",
+        port: int = 0,
     ) -> None:
         self.web = web
         self.workers = list(workers)
-        self.children = [web, *workers]
+        self.children = [*filter(None, [web]), *workers]
         self.console = console
-        self.web_watch = WebWatch(host, port)
+        self.web_watch = WebWatch(host, port) if web else NoWeb()
         self.lease_watch = LeaseWatch()
         self.signals = 0
         self.last_look = 0.0
 
     def run(self, address: str, *, on_end: Callable[[], object] = bool) -> None:
-        """Until a signal ends it; says `address` once the portal is ready, calls `on_end` before the end."""
+        """Until a signal ends it; says `address` once the portal is ready, or at once where only workers run.
+
+        Calls `on_end` before the end.
+        """
         adopt_orphans()
         before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
@@ -68,7 +77,7 @@ class Supervisor:
             self._tend(now)
             if not announced and self.web_watch.ready.is_set():
                 announced = True
-                self.console.say(f"OpsPortal is ready: {address}")
+                self.console.say(f"OpsPortal is ready: {address}" if self.web else f"Workers run: {address}")
             time.sleep(TICK)
 
     def _tend(self, now: float) -> None:
@@ -88,7 +97,7 @@ class Supervisor:
                     child.kill(f"one of its processes is stopped for {stopped:.0f} s")
 
     def _kill_silent(self, now: float) -> None:
-        if (silence := self.web_watch.silent_for(now)) > SILENCE_SECONDS:
+        if self.web and (silence := self.web_watch.silent_for(now)) > SILENCE_SECONDS:
             self.web.kill(f"no answer for {silence:.0f} s")
             self.web_watch.started_anew()
         for worker_id in self._report_workers():

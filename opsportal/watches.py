@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
 from automation.workers.leases import end_leases, silent_workers
 
@@ -62,6 +62,23 @@ class WebWatch:
             connection.close()
 
 
+class NoWeb:
+    """Where no web process is watched: there is nothing to wait for, and nobody can be silent."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.ready.set()
+
+    def started_anew(self) -> None:
+        """Nothing was started."""
+
+    def forgive(self, now: float) -> None:
+        """Nobody owes an answer."""
+
+    def silent_for(self, now: float) -> float:
+        return 0.0
+
+
 class LeaseWatch:
     """Ends the leases of workers that are gone and looks for silent ones, however slow the database is."""
 
@@ -102,18 +119,24 @@ class LeaseWatch:
 
     def _run(self) -> None:
         before = time.clock_gettime(time.CLOCK_BOOTTIME)
+        away = False
         while True:
             now = time.clock_gettime(time.CLOCK_BOOTTIME)
             # After a suspended machine or a database that did not answer, nobody could report: give everybody
             # a round's time to do so.
-            forgiving, before = now - before > SLOW_ROUND, now
+            forgiving, before = away or now - before > SLOW_ROUND, now
             try:
                 self._round(forgiving=forgiving)
+                away = False
+            except (OperationalError, InterfaceError) as error:
+                away = True
+                logger.warning("the supervisor cannot reach the leases: %s", error)
             except Exception:
+                away = True
                 logger.exception("the supervisor cannot reach the leases")
             finally:
                 connections.close_all()
-            self._wake.wait(SLOW_ROUND if forgiving else LEASE_SECONDS)
+            self._wake.wait(SLOW_ROUND if forgiving and not away else LEASE_SECONDS)
             self._wake.clear()
 
     def _round(self, *, forgiving: bool) -> None:

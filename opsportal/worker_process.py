@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from uuid import uuid4
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
 import automation.tasks  # noqa: F401  before the fork: every process runs the code this command began with
 from automation.workers.draining import DRAINING, SharedFlag
@@ -50,8 +50,11 @@ class Periodic:
     def _once(self) -> None:
         try:
             self.action()
-        except Exception:
-            logger.exception("periodic work failed", extra={"work": self.thread.name})
+        except Exception as error:
+            away = isinstance(error, OperationalError | InterfaceError)
+            logger.error(
+                "periodic work failed: %s", error, exc_info=not away, extra={"work": self.thread.name}
+            )
             connections.close_all()  # the connection itself may be what is broken
 
 

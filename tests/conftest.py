@@ -5,6 +5,7 @@ import signal
 from collections.abc import Generator
 
 import pytest
+from django.conf import settings
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,3 +25,23 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, leave out what only SQLite has: its twin is in tests/on_postgresql."""
+    if settings.TEST_DATABASE_SERVER is None:
+        return
+    left_out = [item for item in items if item.get_closest_marker("sqlite")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Generator[None, None, None]:
+    """The server of the tests' database, where there is one; it ends after everything that uses it."""
+    server = settings.TEST_DATABASE_SERVER
+    if server is not None:
+        server.start()
+    yield
+    if server is not None:
+        server.stop()

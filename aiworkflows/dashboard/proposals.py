@@ -96,7 +96,8 @@ def _check_may_propose(request: HttpRequest) -> None:
 
 def _ask_again(request: HttpRequest, sentence: str, problem: str) -> HttpResponseRedirect:
     messages.error(request, problem)
-    query = urlencode({"request": sentence[:LONGEST_REQUEST]})
+    # No address may hold a NUL; what stands in its place shows where it was.
+    query = urlencode({"request": sentence[:LONGEST_REQUEST].replace("\0", "\N{REPLACEMENT CHARACTER}")})
     return HttpResponseRedirect(f"{resolve_url('overview')}?{query}")
 
 

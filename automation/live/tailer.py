@@ -117,10 +117,11 @@ class _Work:
             while followed:
                 try:
                     followed = self._follow(followed)
-                except Exception:  # whatever it is, everybody who follows depends on this thread
+                except Exception as error:  # whatever it is, everybody who follows depends on this thread
                     if self._loop.is_closed():
                         return  # the process ends
-                    log.exception("the live path pauses for a moment")
+                    away = isinstance(error, OperationalError | InterfaceError)
+                    log.warning("the live path pauses for a moment: %s", error, exc_info=not away)
                     connection.close()
                     time.sleep(PAUSE_AFTER_FAILURE)
                     followed = self._followed()

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from automation.models.access import may
+from automation.models.notices import story_goes_on
 from automation.models.rows import insert_rows
 from automation.policy.rules import Facts
 
@@ -162,6 +163,7 @@ class JobRun(models.Model):
         )
         self.last_seq = from_seq + len(events)
         self.save(update_fields=["last_seq"])
+        story_goes_on(self.pk)
 
     def move(self, status: str, *, code: str = "", message: str = "") -> None:
         """Change the status and tell it. The caller holds the row lock."""

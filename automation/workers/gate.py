@@ -97,7 +97,10 @@ def _held(works: list[Work], keys: dict[int, list[str]]) -> dict[str, TargetLock
     if connection.features.has_select_for_update:
         # Another run may be about to take the same locks; on SQLite there is one writer at a time anyway.
         targets = Target.objects.filter(pk__in=[work.leaf["target"] for work in works])
-        list(targets.order_by("pk").select_for_update().values_list("pk", flat=True))
+        # With those of other targets that have the same key: they are the same machine, under another name.
+        lines = {line.split()[1] for work in works for line in work.leaf["host_keys"]}
+        for rows in (targets, HostKey.objects.filter(key__in=lines)):
+            list(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
     wanted = [key for work in works for key in keys[work.position]]
     held = TargetLock.objects.filter(key__in=wanted).select_related("run_target")
     return {lock.key: lock for lock in held}

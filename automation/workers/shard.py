@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 
 from automation.definitions.schema import Workflow
@@ -59,6 +59,7 @@ CROWD = 10
 IDLE_SECONDS = 0.4
 RENEW_SECONDS = 4.0
 YIELD_SECONDS = 3.0
+AWAY_SECONDS = 1.0
 
 
 class LeaseLost(Exception):
@@ -72,17 +73,42 @@ def run_shard(shard_id: int, *, owner: str) -> None:
     if shard is None:
         return
     try:
-        _carry(shard)
+        while not _carried(shard):
+            _wait_for_database(shard)
     except LeaseLost:
         log.warning("lease lost", extra={"shard": shard.pk, "run": shard.run_id})
-    except (OperationalError, InterfaceError):
-        # The database's fault, not the shard's. Nobody is here to renew the lease, and a lapsing one would be
-        # blamed on the whole worker; the sweeper tries again later.
-        shard.hand_over()
-        raise
     except Exception:
         quarantine.broke(shard)
         raise
+
+
+def _carried(shard: Shard) -> bool:
+    """False when the database went away: its fault, not the shard's. All begins again from the rows then."""
+    try:
+        _carry(shard)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("a shard waits for the database: %s", error, extra={"shard": shard.pk})
+        return False
+    return True
+
+
+def _wait_for_database(shard: Shard) -> None:
+    """Until the shard is held again. Raises LeaseLost when somebody else took it, and what the database does
+    once this worker must end.
+
+    A lapsed lease is renewed all the same: by its token the row says that nobody else has had it.
+    """
+    while True:
+        connection.close()
+        time.sleep(AWAY_SECONDS)
+        try:
+            clock, now = lease_clock()
+            if clock != shard.lease_clock or not shard.renew(now=now):
+                raise LeaseLost
+            return
+        except (OperationalError, InterfaceError):
+            if draining():
+                raise
 
 
 def _carry(shard: Shard) -> None:
@@ -98,7 +124,7 @@ class Execution:
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
-        self._lease_until = shard.lease_until
+        self._lease_until = 0.0  # on this machine's own clock; the first tick renews
         self._renewed_at = 0.0
         self._ends_at = time.monotonic() + SLICE_SECONDS
         self._inbox = Inbox()
@@ -183,10 +209,12 @@ class Execution:
         return changed
 
     def _renew(self) -> None:
+        # Ours ends before the row's: it begins before the question, however long the answer takes.
+        lease_until = time.clock_gettime(time.CLOCK_BOOTTIME) + Shard.LEASE_SECONDS
         clock, now = lease_clock()
         if clock != self._shard.lease_clock or not self._shard.renew(now=now):
             raise LeaseLost
-        self._lease_until = time.clock_gettime(time.CLOCK_BOOTTIME) + Shard.LEASE_SECONDS
+        self._lease_until = lease_until
         self._renewed_at = time.monotonic()
 
     def _may_send(self) -> bool:

@@ -18,10 +18,10 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.db import connection
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.database import database_url
 from tests.opsportal.portal import free_port
 
 MANAGE = Path(settings.BASE_DIR) / "manage.py"
@@ -38,11 +38,10 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        database = Path(str(connection.settings_dict["NAME"]))
         environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "opsportal.settings",
-            "DATABASE_URL": f"sqlite:///{database}",
+            "DATABASE_URL": database_url(),
         }
         command = [sys.executable, str(MANAGE), "web", "--port", str(self.port)]
         with self.log.open("ab") as log:

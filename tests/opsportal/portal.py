@@ -15,17 +15,19 @@ from typing import Any
 
 from django.conf import settings
 
+from tests.database import database_of
+
 MANAGE = Path(settings.BASE_DIR) / "manage.py"
 
 
 def product_environment(data: Path, **more: str) -> dict[str, str]:
-    """This process's environment without what the tests put into it."""
+    """This process's environment without what the tests put into it, and a database for this data."""
     own = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("OPSPORTAL_", "DJANGO_", "Q_CLUSTER"))
     }
-    return {**own, "OPSPORTAL_DATA": str(data), **more}
+    return {**own, "OPSPORTAL_DATA": str(data), **database_of(data), **more}
 
 
 def free_port() -> int:

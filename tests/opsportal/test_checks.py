@@ -15,7 +15,7 @@ STRONG = "0123456789abcdefghij" * 3
 
 def ids() -> set[str]:
     found = {message.id for message in run_checks(include_deployment_checks=False)}
-    found |= {message.id for message in run_checks(tags=["database"], databases=["default"])}
+    found |= {message.id for message in run_checks(tags=["database"])}
     return {found_id for found_id in found if found_id and found_id.startswith("opsportal.")}
 
 
@@ -42,6 +42,7 @@ def test_an_unsafe_queue_is_refused(settings: Settings, change: dict[str, Any], 
     assert ids() == expected
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [

@@ -89,9 +89,11 @@ def test_manage_passes_arguments_on_and_keeps_the_working_directory(clone: Clone
 def test_test_runs_lint_types_and_everything(clone: Clone) -> None:
     assert clone.ops("test").returncode == 0
     calls = clone.calls()
-    assert [call.split()[0] for call in calls[:-2]] == ["python", "ruff", "ruff", "mypy", "python"]
-    # Side by side: either may be the first.
-    assert sorted(calls[-2:]) == ["python -m pytest", "python -m pytest tests/browser"]
+    assert [call.split()[0] for call in calls[:-3]] == ["python", "ruff", "ruff", "mypy", "python"]
+    # Side by side: any may be the first.
+    first, second, third = sorted(calls[-3:])
+    assert (first, second) == ("python -m pytest", "python -m pytest tests/browser")
+    assert third.startswith("python -m pytest tests/on_postgresql tests/workers ")
 
 
 def test_the_browser_tests_run_also_after_others_failed_and_the_failure_is_told(clone: Clone) -> None:
@@ -104,6 +106,14 @@ def test_the_browser_tests_run_also_after_others_failed_and_the_failure_is_told(
 def test_test_with_arguments_runs_those_tests_only(clone: Clone) -> None:
     clone.ops("test", "tests/x.py", "-k", "a or b")
     assert clone.calls()[1:] == ["python -m pytest tests/x.py -k a or b"]
+
+
+def test_test_on_postgresql_runs_all_that_is_not_in_a_browser_or_those_that_are_named(clone: Clone) -> None:
+    clone.ops("test", "--database", "postgresql")
+    clone.ops("test", "--database", "postgresql", "tests/x.py")
+    wanted = ["python -m pytest tests tests/on_postgresql", "python -m pytest tests/x.py"]
+    assert [call for call in clone.calls() if "-m pytest" in call] == wanted
+    assert clone.ops("test", "--database", "oracle").returncode == 1
 
 
 def test_chaos_passes_its_arguments_on(clone: Clone) -> None:

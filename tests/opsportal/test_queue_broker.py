@@ -28,10 +28,12 @@ def looks(broker: QuietBroker) -> int:
     return sum("django_q_ormq" in query["sql"] for query in queries)
 
 
+@pytest.mark.sqlite
 def test_rows_are_asked_for_once_while_nobody_commits(broker: QuietBroker) -> None:
     assert looks(broker) <= 1
 
 
+@pytest.mark.sqlite
 def test_a_task_that_another_process_commits_is_found(broker: QuietBroker) -> None:
     assert not broker.dequeue()
     enqueue("control", "advance", 7)

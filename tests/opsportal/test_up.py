@@ -4,11 +4,9 @@ import os
 import pickle
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from django.utils import timezone
 
 from automation.workers.task_packages import SALT
 from opsportal.data_directory import read_env_file
+from tests.database import execute_in
 from tests.opsportal.portal import (
     MANAGE,
     Portal,
@@ -150,24 +149,16 @@ def run_up(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def insert(portal: Portal, cluster: str, payload: str) -> int | None:
+def insert(portal: Portal, cluster: str, payload: str) -> int:
     """The id of a new row in the queue."""
-    with database(portal) as connection:
-        cursor = connection.execute(
-            "INSERT INTO django_q_ormq (key, payload, lock) VALUES (?, ?, ?)",
-            (cluster, payload, timezone.now().replace(tzinfo=None).isoformat(" ")),
-        )
-        connection.commit()
-        return cursor.lastrowid
+    now = timezone.now().replace(tzinfo=None).isoformat(" ")
+    statement = "INSERT INTO django_q_ormq (key, payload, lock) VALUES (?, ?, ?) RETURNING id"
+    ((row,),) = execute_in(portal.data, statement, cluster, payload, now)
+    return int(row)
 
 
-def in_queue(portal: Portal, row: int | None) -> bool:
-    with database(portal) as connection:
-        return bool(connection.execute("SELECT 1 FROM django_q_ormq WHERE id = ?", (row,)).fetchone())
-
-
-def database(portal: Portal) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(portal.data / "opsportal.sqlite3", timeout=20))
+def in_queue(portal: Portal, row: int) -> bool:
+    return bool(execute_in(portal.data, "SELECT 1 FROM django_q_ormq WHERE id = ?", row))
 
 
 def run_a_task(portal: Portal, cluster: str) -> None:

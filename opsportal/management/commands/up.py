@@ -14,7 +14,7 @@ from django.db import connections
 
 from opsportal.console import Console
 from opsportal.processes import check_port, public_address, whole_portal
-from opsportal.start_checks import require_keys
+from opsportal.start_checks import alone_with_the_tables, require_database, require_keys
 
 
 class Command(BaseCommand):
@@ -32,9 +32,11 @@ class Command(BaseCommand):
         os.umask(0o077)  # database, logs and keys are this user's alone
         only_one = _lock(settings.DATA_DIR / "up.lock")
         check_port(host, port)
-        call_command("migrate", interactive=False, verbosity=0)
-        require_keys()
-        self._first_user()
+        require_database()
+        with alone_with_the_tables():
+            call_command("migrate", interactive=False, verbosity=0)
+            require_keys()
+            self._first_user()
         connections.close_all()
         console = Console(settings.DATA_DIR / "logs")
         whole_portal(console, host=host, port=port, workers=workers).run(public_address(host, port))

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from automation.live.tailer import end_all_following
 from opsportal.parent_death import end_with_parent
-from opsportal.start_checks import require_keys
+from opsportal.start_checks import require_keys, require_migrations
 from opsportal.websocket_protocol import WebSocketProtocol
 
 LONGEST_QUESTION = 64 * 1024
@@ -34,6 +34,7 @@ class Command(BaseCommand):
     def handle(self, *, host: str, port: int, parent: int | None, **options: object) -> None:
         if parent is not None:
             end_with_parent(parent)
+        require_migrations()
         require_keys()
         config = uvicorn.Config(
             "opsportal.asgi:application",

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -30,6 +29,7 @@ from automation.submit import Submission, submit
 from automation.workers.task_packages import unpack
 from credentials.models import Credential
 from credentials.secret import Secret
+from tests.database import database_url
 from tests.hosts.client import Hosts
 
 Answer = TypeVar("Answer")
@@ -140,10 +140,9 @@ class Portal:
     def worker_process(self, shard: Shard) -> subprocess.Popen[bytes]:
         """Another process of the product that carries this shard, under a worker id of its own."""
         script = f"import django; django.setup(); from automation import tasks; tasks.run_shard({shard.pk})"
-        database = Path(settings.DATABASES["default"]["NAME"])
         more = {
             "DJANGO_SETTINGS_MODULE": "opsportal.settings",
-            "DATABASE_URL": f"sqlite:///{database}",
+            "DATABASE_URL": database_url(),
             "OPSPORTAL_WORKER_ID": "the-other-worker",
         }
         return subprocess.Popen(

@@ -1,0 +1,1 @@
+"""What only PostgreSQL has or does; a pytest process of its own, see conftest."""
