@@ -40,7 +40,7 @@ def plan_steps(
     told = {
         "parameters": given.values,
         "secrets": given.digests(),
-        "left_out": left_out(workflow, given.values),
+        "steps_left_out": left_out(workflow, given.values),
         "files": planned_files(workflow, given.values, stored),
         "downloads": planned_downloads(workflow, given.values),
     }

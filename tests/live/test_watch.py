@@ -121,7 +121,8 @@ def test_what_was_dropped_shows_as_a_gap(server: Server, run: JobRun, cookie: He
             OutputChunk.objects.create(attempt=attempt, stream="stdout", offset=1000, end=1004, data=b"tail")
             Attempt.objects.update(stdout_stored=8, stdout_dropped=996, state=AttemptState.ENDED)
         frame = next_bytes(socket)
-        assert (frame["offset"], frame["data"], frame["eof"]) == (1000, b"tail", True)
+        assert (frame["offset"], frame["data"]) == (1000, b"tail")
+        assert frame["eof"] or next_bytes(socket)["eof"]  # the reader may have seen the attempt just before
 
 
 def test_the_next_attempt_follows_from_its_beginning(server: Server, run: JobRun, cookie: Headers) -> None:

@@ -58,7 +58,7 @@ def test_items_are_undone_last_first(spine: Spine) -> None:
 def test_an_empty_list_is_told_in_the_plan(spine: Spine) -> None:
     spine.add_targets("a")
     run = spine.run(loop(spine))
-    assert (log(spine), json.loads(run.header)["left_out"]) == (["last"], ["make"])
+    assert (log(spine), json.loads(run.header)["steps_left_out"]) == (["last"], ["make"])
 
 
 PEER = """
