@@ -72,23 +72,29 @@ def prepare(data_dir: Path, environment: Mapping[str, str]) -> None:
         )
     # Two independent keys: whoever learns the one that signs cookies cannot read the credentials.
     new = {SECRET_NAMES[0]: secrets.token_urlsafe(64), SECRET_NAMES[1]: Fernet.generate_key().decode()}
-    _write_private(file, HEADER + "".join(f"{name}={new[name]}\n" for name in missing))
+    write_private(file, HEADER + "".join(f"{name}={new[name]}\n" for name in missing))
 
 
-def _write_private(file: Path, content: str) -> None:
-    """Whole or not at all, readable by its owner only, on the disk before anything is encrypted with it."""
+def write_private(file: Path, content: str, *, replace: bool = False) -> None:
+    """Whole or not at all, readable by its owner only, on the disk before anything is encrypted with it.
+
+    Without `replace`, a file that is there already stays as it is.
+    """
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    try:
-        os.link(draft, file)  # unlike a rename, it loses against a second `up` that was faster
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    if replace:
+        draft.replace(file)
+    else:
+        try:
+            os.link(draft, file)  # unlike a rename, it loses against a second `up` that was faster
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
     directory = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
