@@ -19,8 +19,10 @@ from automation.definitions.parameters import check_parameters
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, in_order, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
+from automation.login_choice import Choices
 from automation.models import Group, Target, TargetLock
 from automation.policy.rules import Tier
+from credentials.models import Credential
 
 
 def canonical(value: Any) -> str:
@@ -47,6 +49,7 @@ class FrozenTarget:
     target: Target
     leaf: str
     leaf_hash: str
+    credential: Credential | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ def freeze(
 ) -> Plan:
     """The plan of `workflow` on those of `visible` that `query` names.
 
-    Raises PlanError when nothing matches, a target has no body for its platform, or a parameter is wrong.
+    Raises PlanError when nothing matches, a target has no body for its platform, a parameter is wrong, or a
+    credential has expired.
     """
     chosen = _chosen(workflow, query, visible)
     values = check_parameters(workflow, parameters)
@@ -156,7 +160,9 @@ def freeze(
             "policy": policy_version,
         }
     )
-    leaves = tuple(freeze_target(target) for target in chosen)
+    choices = Choices()
+    leaves = tuple(freeze_target(target, choices) for target in chosen)
+    _refuse_expired(leaves)
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
@@ -173,9 +179,10 @@ def hash_plan(header_hash: str, leaf_hashes: list[str]) -> str:
     return sha256("\n".join([header_hash, *leaf_hashes]))
 
 
-def freeze_target(target: Target) -> FrozenTarget:
+def freeze_target(target: Target, choices: Choices) -> FrozenTarget:
     """What a worker needs to reach this target, and must find unchanged when it does."""
-    credential = target.credential
+    choice = choices.of(target)
+    credential = choice.credential
     leaf = canonical(
         {
             "target": target.pk,
@@ -191,10 +198,33 @@ def freeze_target(target: Target) -> FrozenTarget:
             "host_keys": target.trusted_keys(),
             "credential": credential.pk if credential else None,
             "login": credential.username if credential else None,
+            "why_credential": choice.why,
             "variables": target.all_variables(),
         }
     )
-    return FrozenTarget(target=target, leaf=leaf, leaf_hash=sha256(leaf))
+    return FrozenTarget(target=target, leaf=leaf, leaf_hash=sha256(leaf), credential=credential)
+
+
+def _refuse_expired(targets: tuple[FrozenTarget, ...]) -> None:
+    late: dict[str, list[str]] = {}
+    for frozen in targets:
+        if frozen.credential is not None and frozen.credential.expired:
+            late.setdefault(frozen.credential.name, []).append(frozen.target.name)
+    if late:
+        told = "; ".join(f"{name} (for {_named(names)})" for name, names in sorted(late.items()))
+        raise PlanError(
+            "credential.expired",
+            f"Expired credentials: {told}. Enter their new secrets and when those expire, or give these "
+            "targets another credential, then submit again.",
+            [
+                {"path": "targets", "message": f"{name} has expired", "targets": names[:50]}
+                for name, names in sorted(late.items())
+            ],
+        )
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _chosen(workflow: Workflow, query: Query, visible: list[Target]) -> list[Target]:
@@ -242,7 +272,7 @@ def blast_radius(plan: Plan) -> dict[str, Any]:
             for name, count in sorted(in_group.items())
         },
         "without_trusted_key": [t.name for t in targets if not t.trusted_keys()],
-        "without_credential": [t.name for t in targets if t.credential is None],
+        "without_credential": [t.target.name for t in plan.targets if t.credential is None],
         "locked": sorted(target.name for target in targets if target.pk in locked),
         "worst_case": plan.rollout.worst_case,
     }

@@ -197,6 +197,7 @@ UNFOLD: dict[str, Any] = {
                 ("Groups", "workspaces", "automation_group"),
                 ("Host keys", "fingerprint", "automation_hostkey"),
                 ("Credentials", "key", "credentials_credential"),
+                ("Defaults of environments", "domain", "automation_environmentdefault"),
             ),
             admin_section(
                 "Records",

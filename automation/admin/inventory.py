@@ -23,6 +23,7 @@ from automation.admin.base import (
 )
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
+from automation.login_choice import Choices
 from automation.models import Group, HostKey, Target
 
 KEY_COLOURS = {"trusted": "success", "pending": "info", "changed": "danger", "revoked": "warning"}
@@ -81,11 +82,18 @@ class TargetAdmin(PortalModelAdmin):
     list_filter = ("platform", "environment", "enabled", "groups")
     list_select_related = ("credential",)
     search_fields = ("name", "address")
-    readonly_fields = ("known_keys",)
+    readonly_fields = ("known_keys", "login")
     fieldsets = (
         (
             None,
-            {"fields": (("name", "enabled"), ("address", "port"), ("platform", "transport"), "credential")},
+            {
+                "fields": (
+                    ("name", "enabled"),
+                    ("address", "port"),
+                    ("platform", "transport"),
+                    ("credential", "login"),
+                )
+            },
         ),
         ("Where it belongs", {"fields": ("groups", "tags", ("environment", "zone"), "variables")}),
         ("Identity", {"fields": ("known_keys",)}),
@@ -98,6 +106,13 @@ class TargetAdmin(PortalModelAdmin):
     @display(description="groups")
     def in_groups(self, target: Target) -> str:
         return ", ".join(group.name for group in target.groups.all()) or "–"
+
+    @display(description="logs in with")
+    def login(self, target: Target) -> str:
+        if target.pk is None:
+            return "Its own credential; else that of a group; else the default of its environment."
+        choice = Choices().of(target)
+        return f"{choice.credential or 'nothing'}: {choice.why}"
 
     @display(description="host keys")
     def known_keys(self, target: Target) -> str:
@@ -120,7 +135,8 @@ class TargetAdmin(PortalModelAdmin):
 @admin.register(Group)
 class GroupAdmin(PortalModelAdmin):
     form = VariablesForm
-    list_display = ("name", "description", "size")
+    list_display = ("name", "description", "credential", "size")
+    list_select_related = ("credential",)
     search_fields = ("name",)
     readonly_fields = ("members",)
 

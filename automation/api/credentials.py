@@ -5,17 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from automation.addresses import check_username
 from automation.api.inventory import Inventory
 from automation.api.problems import Problem
-from automation.api.strict import SecretText, StrictModel
+from automation.api.strict import Mapped, SecretText, StrictModel
+from automation.login_choice import is_used, uses_of
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets
 from credentials.sealed import DecryptionError
 from credentials.secret import Secret
+from credentials.trial import try_credential
 
-SECRETS = ("password", "private_key", "passphrase", "become_password")
+SECRETS = ("password", "private_key", "passphrase", "become_password", "vault_secret")
+READ_ONLY = (
+    "version",
+    "key_type",
+    "key_fingerprint",
+    "expiry",
+    "last_used_at",
+    "last_used_run",
+    "created_at",
+    "updated_at",
+)
 SCOPES = {
     "GET": "inventory:read",
     "POST": "credentials:write",
@@ -31,6 +46,8 @@ class CredentialSerializer(StrictModel):
     private_key = SecretText()
     passphrase = SecretText()
     become_password = SecretText()
+    vault_secret = SecretText()
+    vault = Mapped(required=False)
 
     class Meta:
         model = Credential
@@ -40,22 +57,21 @@ class CredentialSerializer(StrictModel):
             "kind",
             "username",
             "enabled",
-            "version",
-            "key_type",
-            "key_fingerprint",
-            "created_at",
-            "updated_at",
+            "vault",
+            "expires_at",
+            *READ_ONLY,
             *SECRETS,
         )
-        read_only_fields = ("version", "key_type", "key_fingerprint", "created_at", "updated_at")
+        read_only_fields = READ_ONLY
 
     def to_representation(self, instance: Credential) -> dict[str, Any]:
+        told = super().to_representation(instance) | {"used_by": uses_of(instance)}
         try:
             there = {name for name, _ in instance.secrets().items()}
         except DecryptionError:
             # The row stays visible, so that somebody can give it its secrets anew.
-            return super().to_representation(instance) | {f"has_{name}": None for name in SECRETS}
-        return super().to_representation(instance) | {f"has_{name}": name in there for name in SECRETS}
+            return told | {f"has_{name}": None for name in SECRETS}
+        return told | {f"has_{name}": name in there for name in SECRETS}
 
     def validate_username(self, value: str) -> str:
         check_username(value)
@@ -72,6 +88,9 @@ class CredentialSerializer(StrictModel):
         fresh = credential.pk is None or values.get("kind", credential.kind) != credential.kind
         try:
             with transaction.atomic():
+                before = Credential.objects.select_for_update().filter(pk=credential.pk).first()
+                after = Credential(**{"kind": credential.kind, "vault": credential.vault} | values)
+                after.check_entry(before=before, proof=given.get("vault_secret"))
                 if credential.pk is None:
                     for name, value in values.items():
                         setattr(credential, name, value)
@@ -96,14 +115,21 @@ class CredentialViews(Inventory):
     page_order = ("name", "pk")
     scopes = SCOPES
 
+    @action(detail=True, methods=["post"], scopes={"POST": "credentials:write"})
+    def test(self, request: Request, pk: str) -> Response:
+        """Whether its secrets can be had now, from Vault too; which there are, never what they are."""
+        return Response(try_credential(self.get_object()).as_dict())
+
     def get_queryset(self) -> Any:
         return self.visible(Credential.objects.all())
 
     def perform_destroy(self, instance: Credential) -> None:
-        users = instance.targets.values_list("name", flat=True)[:5]
-        if users:
+        if is_used(instance):
+            users = "; ".join(
+                f"{kind} {', '.join(names)}" for kind, names in uses_of(instance, shown=5).items() if names
+            )
             raise Problem(
-                f"Targets log in with this credential: {', '.join(users)}. Give them another one first.",
+                f"Targets log in with this credential: {users}. Give them another one first.",
                 code="credential.in_use",
                 status=409,
             )

@@ -22,6 +22,7 @@ from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
 from automation.definitions.query import parse
 from automation.host_key_lines import check_host_key
+from automation.login_choice import Choices
 from automation.models import Group, HostKey, Target, TargetTest
 from automation.plan import matching
 from credentials.models import Credential
@@ -55,6 +56,7 @@ class TargetSerializer(StrictModel):
     tags = Names(required=False)
     variables = Variables(required=False)
     trusted_keys = serializers.SerializerMethodField()
+    login = serializers.SerializerMethodField()
 
     class Meta:
         model = Target
@@ -66,6 +68,7 @@ class TargetSerializer(StrictModel):
             "transport",
             "port",
             "credential",
+            "login",
             "groups",
             "tags",
             "environment",
@@ -75,6 +78,18 @@ class TargetSerializer(StrictModel):
             "trusted_keys",
             "created_at",
         )
+
+    def get_login(self, target: Target) -> dict[str, Any]:
+        """The credential that a run would use now, and why this one."""
+        choices = self.context.setdefault("choices", Choices())
+        chosen = choices.of(target)
+        credential = chosen.credential
+        return {
+            "credential": credential.pk if credential else None,
+            "username": credential.username if credential else None,
+            "expiry": credential.expiry if credential else None,
+            "why": chosen.why,
+        }
 
     def get_trusted_keys(self, target: Target) -> list[str]:
         keys = target.host_keys.all()
@@ -153,10 +168,16 @@ class TargetViews(Inventory):
     def _may_use_credential(self, serializer: Any) -> None:
         # Whoever ties a login to an address, from either end, decides which machine gets to see it.
         target, given = serializer.instance, serializer.validated_data
-        moves = target is not None and any(
+        before = Choices().of(target).credential if target is not None else None
+        after = Choices().of_these(
+            own=given.get("credential", target.credential if target else None),
+            groups=given.get("groups", target.groups.all() if target else ()),
+            environment=given.get("environment", target.environment if target else ""),
+        )
+        moves = target is None or any(
             key in given and given[key] != getattr(target, key) for key in ("address", "port")
         )
-        if given.get("credential") is not None or (moves and target.credential_id is not None):
+        if after.credential is not None and (moves or after.credential != before):
             require(self.request, "credentials:write")
 
     def perform_destroy(self, instance: Target) -> None:
@@ -192,11 +213,12 @@ class GroupSerializer(StrictModel):
     """A group; `targets` says how many are in it."""
 
     variables = Variables(required=False)
+    credential = NumberedRow(queryset=Credential.objects.all(), allow_null=True, required=False)
     targets = serializers.IntegerField(read_only=True, source="size", default=0)
 
     class Meta:
         model = Group
-        fields = ("id", "name", "description", "variables", "targets")
+        fields = ("id", "name", "description", "variables", "credential", "targets")
 
     def create(self, validated_data: dict[str, Any]) -> Any:
         return self.saved(Group(), validated_data)
@@ -213,6 +235,18 @@ class GroupViews(Inventory):
 
     def get_queryset(self) -> Any:
         return self.visible(Group.objects.all()).annotate(size=Count("targets"))
+
+    def perform_create(self, serializer: Any) -> None:
+        self._may_use_credential(serializer)
+        serializer.save()
+
+    def perform_update(self, serializer: Any) -> None:
+        self._may_use_credential(serializer)
+        serializer.save()
+
+    def _may_use_credential(self, serializer: Any) -> None:
+        if serializer.validated_data.get("credential") is not None:
+            require(self.request, "credentials:write")
 
 
 class HostKeySerializer(StrictModel):

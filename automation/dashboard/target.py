@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from automation.ask_test import ask_test
 from automation.dashboard.rights import require, why_not
+from automation.login_choice import Choices
 from automation.models import HostKey, RunTarget, StepResult, Target, TargetLock, TargetTest
 from automation.models.results import GOOD, UNFINISHED
 
@@ -66,6 +67,7 @@ class ShownKey:
 def target(request: HttpRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
     context = _tested(request, found) | {
+        "login": Choices().of(found),
         "variables": sorted(found.variable_sources().items()),
         "spools": found.spools.order_by("become"),
         "locks": TargetLock.objects.filter(run_target__target=found).select_related("run"),

@@ -14,9 +14,11 @@ from django.shortcuts import render
 from automation.dashboard.rights import require
 from automation.definitions.errors import QueryError
 from automation.definitions.query import parse
+from automation.login_choice import Choice, Choices
 from automation.models import HostKey, Target, TargetTest
 from automation.models.inventory import HostKeyQuerySet
 from automation.plan import matching
+from credentials.models import Credential
 
 PAGE_SIZE = 50
 ALARMS_SHOWN = 5
@@ -29,6 +31,7 @@ class TargetRow:
 
     target: Target
     last_test: TargetTest | None
+    login: Choice[Credential]
 
     @property
     def health(self) -> str:
@@ -76,7 +79,8 @@ def _targets_with(host_keys: HostKeyQuerySet, state: str) -> int:
 def _rows(page: Page[Target]) -> list[TargetRow]:
     shown = list(page)
     tests = TargetTest.objects.last_of(shown)
-    return [TargetRow(target, tests.get(target.pk)) for target in shown]
+    choices = Choices()
+    return [TargetRow(target, tests.get(target.pk), choices.of(target)) for target in shown]
 
 
 def _sentence(error: QueryError) -> str:

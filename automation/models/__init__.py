@@ -3,6 +3,7 @@
 from automation.models.access import AnsweredRequest as AnsweredRequest
 from automation.models.access import ApiToken as ApiToken
 from automation.models.approvals import Participant as Participant
+from automation.models.environments import EnvironmentDefault as EnvironmentDefault
 from automation.models.inventory import Group as Group
 from automation.models.inventory import HostKey as HostKey
 from automation.models.inventory import Spool as Spool

@@ -43,6 +43,14 @@ class Group(models.Model):
     name = models.CharField(max_length=100, validators=[NAME])
     description = models.TextField(blank=True)
     variables = models.JSONField(default=dict, blank=True)
+    credential = models.ForeignKey(
+        "credentials.Credential",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="groups",
+        help_text="For its targets that have none of their own.",
+    )
 
     objects = VisibleQuerySet.as_manager()
 
@@ -67,7 +75,7 @@ class TargetQuerySet(VisibleQuerySet["Target"]):
 
     def with_plan_parts(self) -> Self:
         """With everything a plan freezes, in a fixed number of queries."""
-        return self.select_related("credential").prefetch_related("groups", "host_keys")
+        return self.select_related("credential").prefetch_related("groups__credential", "host_keys")
 
 
 class Target(models.Model):

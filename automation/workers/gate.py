@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from django.db import connection
 
+from automation.login_choice import credentials_now
 from automation.models import HostKey, JobRun, RunTarget, Target, TargetLock
 from automation.models.inventory import fingerprint
 from automation.models.rows import insert_rows
@@ -104,7 +105,7 @@ class Drift:
 
     def __init__(self, run: JobRun, works: list[Work]) -> None:
         ids = [work.leaf["target"] for work in works]
-        self.targets = _targets_now(ids) if ids else {}
+        self.targets = targets_now(ids) if ids else {}
         self._policy = _policy_now(run) if ids else None
         self._run = run
 
@@ -136,17 +137,18 @@ class TargetNow:
     credential: Credential | None
 
 
-def _targets_now(ids: list[int]) -> dict[int, TargetNow]:
-    """Plain columns instead of objects: most of a run's targets share few credentials."""
-    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", "credential_id"))
-    credentials = Credential.objects.in_bulk({credential for _, _, credential in rows if credential})
+def targets_now(ids: list[int]) -> dict[int, TargetNow]:
+    """These targets today. Plain columns instead of objects: most targets of a run share few credentials."""
+    columns = ("pk", "enabled", "environment", "credential_id")
+    rows = list(Target.objects.filter(pk__in=ids).values_list(*columns))
+    credentials = credentials_now((target, env, own) for target, _, env, own in rows)
     keys: dict[int, set[str]] = defaultdict(set)
     trusted = HostKey.objects.filter(target__in=ids, state=HostKey.State.TRUSTED)
     for target, key_type, key in trusted.values_list("target_id", "key_type", "key"):
         keys[target].add(f"{key_type} {key}")
     return {
-        target: TargetNow(enabled, frozenset(keys[target]), credentials.get(credential or 0))
-        for target, enabled, credential in rows
+        target: TargetNow(enabled, frozenset(keys[target]), credentials[target])
+        for target, enabled, _, _ in rows
     }
 
 
@@ -164,6 +166,11 @@ def _credential_block(leaf: dict[str, Any], target: TargetNow) -> Block | None:
         return Block("credential.missing", "The target has no credential to log in with.")
     if not credential.enabled:
         return Block("credential.missing", f"The credential {credential.name!r} is disabled.")
+    if credential.expired:
+        return Block(
+            "credential.expired",
+            f"The credential {credential.name!r} has expired. Enter its new secrets and when those expire.",
+        )
     if credential.pk != leaf["credential"] or credential.username != leaf["login"]:
         return Block(
             "plan.changed",

@@ -26,15 +26,13 @@ from automation.workers.draining import draining
 from automation.workers.errand import address_of
 from automation.workers.gate import Drift
 from automation.workers.inbox import Crew, Inbox
-from automation.workers.logins import Logins
+from automation.workers.logins import LOGIN_ERRORS, Logins, login_code
 from automation.workers.output import OutputStore
 from automation.workers.queue import enqueue
 from automation.workers.recorder import Recorder
 from automation.workers.shard import load_works
 from automation.workers.wire import Errand, Wire
 from automation.workers.work import Work
-from credentials.keys import KeysUnusable
-from credentials.sealed import DecryptionError
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +125,7 @@ class Reconciliation:
 
     def carry(self) -> None:
         try:
+            self._logins.look_up(t.credential for t in self._drift.targets.values() if t.credential)
             self._tick([message for work in self._open.values() if (message := self._ask(work))])
             while self._open and self._in_time() and not draining():
                 if news := self._inbox.take(timeout=TAKE_SECONDS, linger=LINGER_SECONDS):
@@ -152,9 +151,9 @@ class Reconciliation:
         if credential is None:
             raise ValueError(f"{work.row} has no credential; drift should have said so")
         try:
-            login = self._logins.of(credential, work.leaf["login"])
-        except (DecryptionError, KeysUnusable) as error:
-            return Unanswered(work.position, "credential.unreadable", str(error))
+            login = self._logins.of(credential, work.leaf["login"], run=self._run_id)
+        except LOGIN_ERRORS as error:
+            return Unanswered(work.position, login_code(error), str(error))
         work.address = address_of(work, login.credentials)
         work.output = OutputStore(attempt, login.masker)
         self._wire.reclaim(

@@ -13,7 +13,7 @@ from automation.models import Attempt, AttemptState, JobRun, ResultState
 from automation.workers import gate
 from automation.workers.endings import Endings
 from automation.workers.errand import address_of, condition_holds, payload_of
-from automation.workers.logins import Logins
+from automation.workers.logins import LOGIN_ERRORS, Logins, login_code
 from automation.workers.output import OutputStore
 from automation.workers.recorder import Recorder
 from automation.workers.reports import start_recovery
@@ -21,6 +21,7 @@ from automation.workers.sequence import Begin, Finish, Skip
 from automation.workers.settle import Verdict
 from automation.workers.wire import Errand, Wire
 from automation.workers.work import Work, begin_result
+from credentials.models import Credential
 
 OUTPUT_LIMIT = 1024**3
 CANCEL_SECONDS = 60.0
@@ -38,6 +39,12 @@ class Steering:
         self._jobs: list[Callable[[], None]] = []
         self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
+
+    def look_up(self, works: list[Work]) -> None:
+        """Read the secrets that other servers keep for these targets. Called outside of any transaction."""
+        if Credential.objects.filter(kind=Credential.Kind.VAULT).exists():
+            targets = gate.targets_now([work.leaf["target"] for work in works if not work.done])
+            self._logins.look_up(target.credential for target in targets.values() if target.credential)
 
     def take_jobs(self) -> list[Callable[[], None]]:
         """The jobs decided on since the last call; run them after the commit."""
@@ -109,14 +116,17 @@ class Steering:
         block = drift.blocks(work)
         if block is not None:
             return Verdict(ResultState.BLOCKED, block.code, block.message)
-        self._locate(work, drift.targets[work.leaf["target"]])
+        try:
+            self._locate(work, drift.targets[work.leaf["target"]])
+        except LOGIN_ERRORS as error:
+            return Verdict(ResultState.BLOCKED, login_code(error), str(error))
         return None
 
     def _locate(self, work: Work, target: gate.TargetNow) -> None:
         """Set where and as whom the target is reached."""
         if target.credential is None:
             raise ValueError(f"{work.row} has no credential; drift should have said so")
-        login = self._logins.of(target.credential, work.leaf["login"])
+        login = self._logins.of(target.credential, work.leaf["login"], run=work.row.run_id)
         work.address, work.masker = address_of(work, login.credentials), login.masker
 
     def _enter(self, run: JobRun, drift: gate.Drift) -> None:
@@ -166,9 +176,14 @@ class Steering:
         if work.address is None:
             target = drift.targets.get(work.leaf["target"])
             if target is None or target.credential is None:
-                self._nobody_to_ask(run, work, attempt)
+                text = "The target or its credential was deleted while the step was under way."
+                self._nobody_to_ask(run, work, "credential.missing", text)
                 return
-            self._locate(work, target)
+            try:
+                self._locate(work, target)
+            except LOGIN_ERRORS as error:
+                self._nobody_to_ask(run, work, login_code(error), str(error))
+                return
         if work.output is None:
             work.output = OutputStore(attempt, work.masker)
         if attempt.state == AttemptState.CLAIMED:
@@ -176,11 +191,11 @@ class Steering:
         else:
             self._pick_up(run, work, attempt)
 
-    def _nobody_to_ask(self, run: JobRun, work: Work, attempt: Attempt) -> None:
-        """The target or its credential was deleted while an attempt was open."""
-        text = "The target or its credential was deleted while the step was under way."
+    def _nobody_to_ask(self, run: JobRun, work: Work, code: str, text: str) -> None:
+        """Nobody can log in any more while an attempt is open."""
+        attempt = work.tried
         if attempt.state == AttemptState.CLAIMED or attempt.mode == Attempt.Mode.PLAIN:
-            self._endings.give_up(run, work, Verdict(ResultState.BLOCKED, "credential.missing", text))
+            self._endings.give_up(run, work, Verdict(ResultState.BLOCKED, code, text))
         else:
             self._endings.unknown(run, work, text)
 

@@ -6,11 +6,11 @@ from automation.libraries.errors import HostKeyChanged, HostKeyUnknown
 from automation.libraries.results import ConnectionTest
 from automation.libraries.target_check import check_target
 from automation.libraries.types import Credentials, Endpoint
+from automation.login_choice import Choices
 from automation.models import HostKey, Target, TargetTest
 from automation.models.inventory import fingerprint
-from automation.workers.logins import Logins
-from credentials.keys import KeysUnusable
-from credentials.sealed import DecryptionError
+from automation.workers.logins import LOGIN_ERRORS, Logins, login_code
+from credentials.vault import VaultUnusable
 
 
 def carry_out(number: int) -> None:
@@ -28,16 +28,19 @@ def carry_out(number: int) -> None:
         return
     try:
         credentials = _login_of(target)
-    except (DecryptionError, KeysUnusable) as error:
-        test.refuse("credential.unreadable", str(error), "Enter the secrets of its credential anew.")
+    except VaultUnusable as error:
+        test.refuse(error.code, error.message, error.next_step)
+        return
+    except LOGIN_ERRORS as error:
+        test.refuse(login_code(error), str(error), "Enter the secrets of its credential anew.")
         return
     result = check_target(Endpoint(target.address, target.port, tuple(target.trusted_keys())), credentials)
     test.finish(result, fingerprint=_remember(target, result))
 
 
 def _login_of(target: Target) -> Credentials:
-    credential = target.credential
-    if credential is None or not credential.enabled:
+    credential = Choices().of(target).credential
+    if credential is None or not credential.enabled or credential.expired:
         # The test goes as far as it can without one: the machine's identity is learned all the same.
         return Credentials(username="")
     return Logins().of(credential, credential.username).credentials

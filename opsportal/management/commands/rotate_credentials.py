@@ -20,8 +20,8 @@ from opsportal.encryption_keys import NAME, key_file
 
 BETWEEN_WORDS_SECONDS = 1.0
 BY_HAND = (
-    f"{MAKE_ONE}, add it as the last of {NAME} wherever OpsPortal runs and restart there; then put it first and restart; "
-    "then run this command without --new-key."
+    f"{MAKE_ONE}, add it as the last of {NAME} wherever OpsPortal runs and restart there; then put it "
+    "first and restart; then run this command without --new-key."
 )
 
 
