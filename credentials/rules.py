@@ -89,7 +89,7 @@ def _check_vault_kind(secrets: CredentialSecrets) -> None:
             raise CredentialError(
                 "credential.kept_in_vault",
                 name,
-                "A credential of kind 'vault' keeps no secrets here but its token or secret id. Leave it out.",
+                "A credential of kind 'vault' keeps only its token or secret id here. Leave this out.",
             )
     if secrets.vault_secret is None:
         raise CredentialError(

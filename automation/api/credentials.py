@@ -40,7 +40,10 @@ SCOPES = {
 
 
 class CredentialSerializer(StrictModel):
-    """A login. A secret that is left out stays as it is; answers only say which ones there are."""
+    """A login. A secret that is left out stays as it is; answers only say which ones there are.
+
+    `used_by` names what names it, in answers about one credential.
+    """
 
     password = SecretText()
     private_key = SecretText()
@@ -65,7 +68,9 @@ class CredentialSerializer(StrictModel):
         read_only_fields = READ_ONLY
 
     def to_representation(self, instance: Credential) -> dict[str, Any]:
-        told = super().to_representation(instance) | {"used_by": uses_of(instance)}
+        told = super().to_representation(instance)
+        if self.parent is None:  # a list would ask three questions a row
+            told["used_by"] = uses_of(instance)
         try:
             there = {name for name, _ in instance.secrets().items()}
         except DecryptionError:

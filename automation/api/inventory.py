@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.db.models import Count
+from django.utils.functional import cached_property
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -79,10 +80,13 @@ class TargetSerializer(StrictModel):
             "created_at",
         )
 
+    @cached_property
+    def _choices(self) -> Choices:
+        return Choices()
+
     def get_login(self, target: Target) -> dict[str, Any]:
         """The credential that a run would use now, and why this one."""
-        choices = self.context.setdefault("choices", Choices())
-        chosen = choices.of(target)
+        chosen = self._choices.of(target)
         credential = chosen.credential
         return {
             "credential": credential.pk if credential else None,

@@ -13,13 +13,14 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from automation.models import ApiToken, Group, HostKey, JobRun, Target
+from automation.models import ApiToken, EnvironmentDefault, Group, HostKey, JobRun, Target
 from credentials.models import Credential
 from tests.admin.conftest import PASSWORD, SUDO
 
 Token = tuple[ApiToken, str]
 SHOWN_MODELS = {
     "automation.ApiToken",
+    "automation.EnvironmentDefault",
     "automation.Group",
     "automation.HostKey",
     "automation.JobRun",
@@ -34,6 +35,7 @@ SHOWN_MODELS = {
 @pytest.fixture
 def rows(credential: Credential, host_key: HostKey, run: JobRun, token: Token) -> None:
     """At least one row of every model."""
+    EnvironmentDefault.objects.create(environment="lab", credential=credential)
 
 
 def addresses(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -85,6 +87,7 @@ def test_every_page_opens_or_is_refused_and_none_shows_a_secret(admin: Client, t
         ("automation_target", {"add", "delete"}),
         ("automation_group", {"add", "delete"}),
         ("credentials_credential", {"add", "delete"}),
+        ("automation_environmentdefault", {"add", "delete"}),
         ("auth_user", {"add", "delete"}),
         ("automation_apitoken", {"add"}),
         ("automation_hostkey", set()),

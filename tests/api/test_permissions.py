@@ -10,7 +10,7 @@ from django.urls import URLPattern, get_resolver
 from rest_framework.test import APIClient
 
 from automation.api.inventory import GroupViews
-from automation.models import Group, HostKey, JobRun, Target
+from automation.models import EnvironmentDefault, Group, HostKey, JobRun, Target
 from automation.models.workflows import Workflow
 from automation.roles import ROLES, SCOPES
 from credentials.models import Credential
@@ -28,6 +28,13 @@ TABLE: dict[str, dict[str, str]] = {
     "groups/<pk>/": {"GET": "inventory:read", "PATCH": "inventory:write", "DELETE": "inventory:write"},
     "credentials/": {"GET": "inventory:read", "POST": "credentials:write"},
     "credentials/<pk>/": {
+        "GET": "inventory:read",
+        "PATCH": "credentials:write",
+        "DELETE": "credentials:write",
+    },
+    "credentials/<pk>/test/": {"POST": "credentials:write"},
+    "environment-defaults/": {"GET": "inventory:read", "POST": "credentials:write"},
+    "environment-defaults/<pk>/": {
         "GET": "inventory:read",
         "PATCH": "credentials:write",
         "DELETE": "credentials:write",
@@ -97,6 +104,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
     """A row for every kind of path."""
     credential = Credential(name="ops", kind="password", username="ops")
     credential.set_secrets(password=Secret("hunter2hunter2"))
+    default = EnvironmentDefault.objects.create(environment="lab", credential=credential)
     target = Target.objects.get(name="web1")
     key = HostKey.objects.saw(target, "ssh-ed25519", HOST_KEY, HostKey.State.PENDING)
     Workflow.objects.publish(READ_UPTIME, text="", author=None)
@@ -105,6 +113,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "targets": str(target.pk),
         "groups": str(Group.objects.get().pk),
         "credentials": str(credential.pk),
+        "environment-defaults": str(default.pk),
         "host-keys": str(key.pk),
         "workflows": "uptime",
         "runs": str(run.pk),
