@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from automation.definitions.query import Query
 from automation.definitions.schema import Workflow
-from automation.models import JobRun, Participant, RunStatus, RunTarget, StepResult, Target
+from automation.models import Installation, JobRun, Participant, RunStatus, RunTarget, StepResult, Target
 from automation.models.runs import APPROVAL_LASTS
 from automation.plan import Plan, PlanError, blast_radius, freeze
 from automation.policy.rules import AuthorKind, Decision, Facts
@@ -79,6 +79,8 @@ def prepare(wanted: Submission) -> Prepared:
 
     Raises as `submit` does.
     """
+    if frozen := Installation.frozen():
+        raise PlanError("portal.frozen", f"{frozen} An administrator ends that: manage.py unfreeze.")
     policy = policy_today()
     plan = freeze(
         wanted.workflow,

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -49,6 +49,29 @@ def read_keys(env: EnvReader, data_dir: Path) -> tuple[str, list[str]]:
                 f"Key {number} of {SECRET_NAMES[1]} is not a Fernet key: 32 bytes as URL-safe base64."
             ) from None
     return secret_key, encryption_keys
+
+
+def keys_for_restore(arguments: Sequence[str], data_dir: Path) -> dict[str, str]:
+    """The keys of the file that `--keys` names, as variables. Raises SettingError.
+
+    They count for this process at once; the restore keeps them when it has succeeded.
+    """
+    named = [after for before, after in zip(arguments, arguments[1:], strict=False) if before == "--keys"]
+    named += [each.partition("=")[2] for each in arguments if each.startswith("--keys=")]
+    if not named:
+        if (data_dir / ".env").exists() or os.environ.get(SECRET_NAMES[0]):
+            return {}
+        raise SettingError(
+            f"{data_dir} has no keys yet, and a backup holds none: give the file that holds them by --keys FILE "
+            "(a copy of the old DIR/.env, or what `backup --keys` wrote)."
+        )
+    try:
+        found = dotenv_values(named[-1], interpolate=False)
+    except OSError as error:
+        raise SettingError(f"{named[-1]} cannot be read: {error.strerror}.") from None
+    if missing := [name for name in SECRET_NAMES if not found.get(name)]:
+        raise SettingError(f"{named[-1]} holds no {missing[0]}: it is not a file of keys.")
+    return {name: found[name] or "" for name in SECRET_NAMES}
 
 
 def prepare(data_dir: Path, environment: Mapping[str, str]) -> None:

@@ -184,6 +184,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "Administration",
     "SITE_SYMBOL": "terminal",
     "SITE_URL": "/",
+    "ENVIRONMENT": "opsportal.admin_site.frozen_badge",
     "SHOW_VIEW_ON_SITE": False,
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/icon.svg")}

@@ -19,7 +19,7 @@ from django.utils import timezone
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.envelope import Order
 from automation.models import Attempt, AttemptState, JobRun, RunTarget
-from automation.models.runs import FINAL
+from automation.models.runs import FINAL, RESTORED
 from automation.workers import messages
 from automation.workers.corrections import Corrections, correct_status
 from automation.workers.draining import draining
@@ -56,6 +56,7 @@ class Unanswered:
 News = messages.Message | Unanswered
 
 NO_ANSWER = "The target did not tell its end in time; the script may still be running."
+MAYBE_ANOTHER = "This try never started, but the portal that was replaced may have begun another one."
 NOT_PROVEN = "The target was restarted or its spool replaced since, so whether it ran cannot be known."
 
 
@@ -200,6 +201,8 @@ class Reconciliation:
         match message:
             case messages.Ended(end=end):
                 self._corrections.ended(run, work, end)
+            case messages.Fenced(proven=True) if run.stop_code == RESTORED:
+                self._corrections.still_unknown(work, "guard.fenced", MAYBE_ANOTHER)
             case messages.Fenced(proven=True) if work.tried.started_at is None:
                 self._corrections.never_started(run, work)
             case messages.Fenced():

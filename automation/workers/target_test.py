@@ -7,7 +7,7 @@ from automation.libraries.results import ConnectionTest
 from automation.libraries.target_check import check_target
 from automation.libraries.types import Credentials, Endpoint
 from automation.login_choice import Choices
-from automation.models import HostKey, Target, TargetTest
+from automation.models import HostKey, Installation, Target, TargetTest
 from automation.models.inventory import fingerprint
 from automation.workers.logins import LOGIN_ERRORS, Logins, login_code
 from credentials.vault import VaultUnusable
@@ -19,6 +19,9 @@ def carry_out(number: int) -> None:
     if test is None:
         return
     target = test.target
+    if frozen := Installation.frozen():
+        test.refuse("portal.frozen", frozen, "An administrator ends that: manage.py unfreeze.")
+        return
     if target.transport != Target.Transport.SSH:
         test.refuse(
             "transport.unsupported",

@@ -54,7 +54,7 @@ def test_a_run_notes_that_it_used_the_credential(spine: Spine) -> None:
 def test_an_expired_credential_is_refused_at_planning(spine: Spine) -> None:
     spine.add_targets("web-1", "web-2")
     expire("login")
-    with pytest.raises(PlanError, match="login \\(for web-1, web-2\\).* submit again") as caught:
+    with pytest.raises(PlanError, match=r"login \(for web-1, web-2\).* submit again") as caught:
         spine.submit(LOOK)
     assert caught.value.code == "credential.expired"
 
