@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -56,14 +57,14 @@ def keys_for_restore(arguments: Sequence[str], data_dir: Path) -> dict[str, str]
 
     They count for this process at once; the restore keeps them when it has succeeded.
     """
-    named = [after for before, after in zip(arguments, arguments[1:], strict=False) if before == "--keys"]
+    named = [after for before, after in pairwise(arguments) if before == "--keys"]
     named += [each.partition("=")[2] for each in arguments if each.startswith("--keys=")]
     if not named:
         if (data_dir / ".env").exists() or os.environ.get(SECRET_NAMES[0]):
             return {}
         raise SettingError(
-            f"{data_dir} has no keys yet, and a backup holds none: give the file that holds them by --keys FILE "
-            "(a copy of the old DIR/.env, or what `backup --keys` wrote)."
+            f"{data_dir} has no keys yet, and a backup holds none: give the file that holds them "
+            "by --keys FILE (a copy of the old DIR/.env, or what `backup --keys` wrote)."
         )
     try:
         found = dotenv_values(named[-1], interpolate=False)

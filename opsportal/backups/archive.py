@@ -25,7 +25,7 @@ class BackupError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What a backup is of. `keys` are names of the encryption keys, never keys; `sha256` is the database's."""
+    """What a backup is of. `keys` are names of the encryption keys, not keys; `sha256` is the database's."""
 
     made_at: str
     vendor: str

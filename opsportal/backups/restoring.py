@@ -79,8 +79,8 @@ def _check(about: About, staged: Path) -> None:
     if not sqlite.keys_fit(staged):
         raise BackupError(
             f"The configured keys ({_names(key_name(key) for key in configured_keys())}) do not read this "
-            f"backup, which was made with {_names(about.keys)}. Give its keys with --keys FILE, or put them into "
-            "OPSPORTAL_ENCRYPTION_KEYS."
+            f"backup, which was made with {_names(about.keys)}. Give its keys with --keys FILE, or put "
+            "them into OPSPORTAL_ENCRYPTION_KEYS."
         )
 
 

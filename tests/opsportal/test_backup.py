@@ -70,7 +70,7 @@ def test_a_restored_portal_has_its_secrets_and_is_frozen_until_somebody_says(
     done = manage(tmp_path / "new", "restore", str(made / "backup"), "--keys", str(made / "keys"))
     assert done.returncode == 0, done.stderr
     assert "The portal is frozen" in done.stdout
-    assert manage(tmp_path / "new", "shell", stdin=READ_SECRET).stdout.strip() == "kept-through-it-4711"
+    assert manage(tmp_path / "new", "shell", stdin=READ_SECRET).stdout.endswith("kept-through-it-4711\n")
     assert "restored from a backup of" in manage(tmp_path / "new", "unfreeze").stdout
     assert "not frozen" in manage(tmp_path / "new", "unfreeze").stdout
 

@@ -30,11 +30,11 @@ class Command(BaseCommand):
         )
         if keys is None:
             self.stderr.write(
-                "THE KEYS ARE NOT IN THIS BACKUP. Without them nobody can read the credentials in it: keep a copy "
-                "of DIR/.env (or backup --keys FILE) in another place than the backup. The keys it needs: "
+                "THE KEYS ARE NOT IN THIS BACKUP. Without them nobody can read the credentials in it: keep a "
+                "copy of DIR/.env (or backup --keys FILE) in another place. The keys it needs: "
                 f"{', '.join(about.keys)}."
             )
         else:
             self.stderr.write(
-                f"{keys} holds the keys. KEEP IT APART FROM THE BACKUP: whoever has both has every credential."
+                f"{keys} holds the keys. KEEP IT APART FROM THE BACKUP: who has both has every credential."
             )
