@@ -26,6 +26,7 @@ from credentials.secret import Secret
 from credentials.trial import try_credential
 
 SECRETS = ("password", "private_key", "passphrase", "become_password", "vault_secret")
+USERS = ("target", "group", "environment")
 OF_A_KEY = ("private_key", "passphrase")
 VAULT_HELP = (
     "For kind vault: where the secrets are, in a key-value engine of version 2. Like "
@@ -142,7 +143,7 @@ def _state(stored: CredentialSecrets | None, *, is_set: bool) -> str:
 class CredentialAdmin(PortalModelAdmin):
     form = CredentialForm
     always_written = ("updated_at",)
-    list_display = ("name", "kind", "username", "enabled", "expires", "target_count", "last_used")
+    list_display = ("name", "kind", "username", "enabled", "expires", "uses", "last_used")
     list_filter = ("kind", "enabled", "expires_at")
     search_fields = ("name", "username")
     actions = ("try_them",)
@@ -186,11 +187,13 @@ class CredentialAdmin(PortalModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
         rows: QuerySet[Credential] = super().get_queryset(request)
-        return rows.annotate(size=Count("targets"))
+        counts = {f"of_{kind}s": Count(f"{kind}s", distinct=True) for kind in USERS}
+        return rows.annotate(**counts)
 
-    @display(description="targets", ordering="size")
-    def target_count(self, credential: Any) -> int:
-        return int(credential.size)
+    @display(description="used by", ordering="of_targets")
+    def uses(self, credential: Any) -> str:
+        counts = ((getattr(credential, f"of_{kind}s"), kind) for kind in USERS)
+        return ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n) or NOTHING
 
     @display(description="expires", ordering="expires_at", label=EXPIRY_COLOURS)
     def expires(self, credential: Credential) -> tuple[str, str]:
