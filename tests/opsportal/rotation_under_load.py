@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import django
@@ -80,8 +81,14 @@ def write(stop: Path, told: Path) -> None:
     told.write_text(json.dumps(counts))
 
 
-def rotate() -> None:
-    rotate_keys()
+def rotate(*, die_at: int = 0) -> None:
+    """Rotate; at this row, from 1, the process is killed."""
+
+    def progress(done: int, total: int) -> None:
+        if done == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    rotate_keys(progress)
 
 
 def rotate_and_be_killed(kills: int) -> tuple[int, int]:
@@ -90,14 +97,18 @@ def rotate_and_be_killed(kills: int) -> tuple[int, int]:
     assert file is not None
     chance = random.Random(1)
     made = cut = 0
-    for _ in range(kills):
+    for number in range(kills):
         use = key_use()
         if not use.outdated:
             file.write([Fernet.generate_key().decode(), configured_keys()[0]])
             made += 1
-        pid = forked(rotate)
-        time.sleep(chance.uniform(0.001, 0.08))
-        os.kill(pid, signal.SIGKILL)
+        if number % 2:
+            # Between two rows, so that rotations get on, however busy the machine is.
+            pid = forked(partial(rotate, die_at=chance.randrange(1, MANY // 2)))
+        else:
+            pid = forked(rotate)
+            time.sleep(chance.uniform(0.001, 0.08))
+            os.kill(pid, signal.SIGKILL)
         cut += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
     return made, cut
 

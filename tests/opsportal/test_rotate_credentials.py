@@ -46,7 +46,7 @@ def rotate(*options: str) -> str:
 def test_a_rotation_killed_anywhere_under_load_leaves_every_secret_readable(tmp_path: Path) -> None:
     prepare(tmp_path / "data", {})
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.opsportal.rotation_under_load", "60"],
+        [sys.executable, "-m", "tests.opsportal.rotation_under_load", "36"],
         cwd=django_settings.BASE_DIR,
         env=product_environment(tmp_path / "data", DJANGO_SETTINGS_MODULE="opsportal.settings"),
         capture_output=True,
@@ -57,8 +57,8 @@ def test_a_rotation_killed_anywhere_under_load_leaves_every_secret_readable(tmp_
     figures = json.loads(ended.stdout)
     assert figures["outdated"] == 0
     assert figures["unreadable"] == []
-    assert figures["cut"] > 20
-    assert figures["keys"] > 3
+    assert figures["cut"] > 12
+    assert figures["keys"] > 1
     assert min(figures["readings"], figures["edits"]) > 100
 
 
