@@ -13,13 +13,22 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from automation.models import ApiToken, Group, HostCertificateAuthority, HostKey, JobRun, Target
+from automation.models import (
+    ApiToken,
+    EnvironmentDefault,
+    Group,
+    HostCertificateAuthority,
+    HostKey,
+    JobRun,
+    Target,
+)
 from credentials.models import Credential
 from tests.admin.conftest import PASSWORD, SUDO
 
 Token = tuple[ApiToken, str]
 SHOWN_MODELS = {
     "automation.ApiToken",
+    "automation.EnvironmentDefault",
     "automation.Group",
     "automation.HostCertificateAuthority",
     "automation.HostKey",
@@ -36,6 +45,7 @@ SHOWN_MODELS = {
 def rows(credential: Credential, host_key: HostKey, run: JobRun, token: Token) -> None:
     """At least one row of every model."""
     HostCertificateAuthority.objects.create(name="site", key_type=host_key.key_type, key=host_key.key)
+    EnvironmentDefault.objects.create(environment="lab", credential=credential)
 
 
 def addresses(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -87,6 +97,7 @@ def test_every_page_opens_or_is_refused_and_none_shows_a_secret(admin: Client, t
         ("automation_target", {"add", "delete"}),
         ("automation_group", {"add", "delete"}),
         ("credentials_credential", {"add", "delete"}),
+        ("automation_environmentdefault", {"add", "delete"}),
         ("auth_user", {"add", "delete"}),
         ("automation_apitoken", {"add"}),
         ("automation_hostkey", set()),
