@@ -38,7 +38,7 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    from opsportal.data_directory import data_directory, prepare
+    from opsportal.data_directory import data_directory, keys_for_restore, prepare
     from opsportal.demo.state import fresh_state
 
     try:
@@ -47,6 +47,8 @@ def main() -> None:
             fresh_state(Path(named or Path(__file__).parent / "var" / "demo"), os.environ)
         if arguments[1:2] and arguments[1] in MAKES_KEYS:
             prepare(data_directory(os.environ), os.environ)
+        if arguments[1:2] == ["restore"] and not {"-h", "--help"} & set(arguments):
+            os.environ.update(keys_for_restore(arguments, data_directory(os.environ)))
         setup()
     except ImproperlyConfigured as error:
         sys.exit(f"OpsPortal cannot start. {error}")

@@ -15,6 +15,7 @@ from automation.belonging import CircleError, GroupTree
 from automation.definitions.errors import did_you_mean
 from automation.inventory_files.mistakes import InventoryError, Mistake, Place
 from automation.inventory_files.rows import GroupRow, Inventory, Login, TargetRow
+from automation.login_choice import Choices
 from automation.models import Group, HostKey, Target
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets
@@ -99,8 +100,13 @@ class _Importer:
         self._read_known()
 
     def _read_known(self) -> None:
-        groups = Group.objects.prefetch_related("parents").select_for_update(of=("self",))
+        groups = (
+            Group.objects.select_related("credential")
+            .prefetch_related("parents")
+            .select_for_update(of=("self",))
+        )
         self._groups = {group.name.lower(): group for group in groups}
+        self._choices = Choices()
         self._credentials = {row.name: row for row in Credential.objects.all()}
         self._logins: dict[tuple[str, str], list[tuple[Credential, CredentialSecrets]]] = {}
 
@@ -180,7 +186,7 @@ class _Importer:
             near = did_you_mean(row.bastion, self._targets)
             raise ValidationError({"bastion": f"There is no target {row.bastion[:100]!r}{near}"})
         if target.bastion_id != bastion.pk:
-            if target.credential_id is not None:
+            if self._choices.of(target).credential is not None:
                 self._may_use_credentials("another way to a target with a login")
             before, target.bastion = target.bastion, bastion
             try:
@@ -228,12 +234,22 @@ class _Importer:
 
     def _check_rights(self, row: TargetRow, target: Target, wanted: dict[str, Any]) -> None:
         # Whoever ties a login to an address, from either end, decides which machine gets to see it.
-        moves = target.pk is not None and any(
-            key in wanted and wanted[key] != getattr(target, key) for key in ("address", "port")
-        )
+        if self._options.may_use_credentials:
+            return
         if "credential" in wanted and wanted["credential"] != target.credential:
             self._may_use_credentials("a credential")
-        if moves and target.credential is not None:
+        is_new = target.pk is None
+        joined = [self._groups[name.lower()] for name in row.groups if name.lower() in self._groups]
+        before = None if is_new else self._choices.of(target).credential
+        after = self._choices.of_these(
+            own=wanted.get("credential", target.credential),
+            groups=joined if is_new else {*target.groups.all(), *joined},
+            environment=wanted.get("environment", target.environment),
+        ).credential
+        if after is not None and (is_new or after != before):
+            self._may_use_credentials("a group or an environment that has a credential")
+        moves = any(key in wanted and wanted[key] != getattr(target, key) for key in ("address", "port"))
+        if moves and after is not None:
             self._may_use_credentials("another address of a target that has a credential")
 
     def _may_use_credentials(self, what: str) -> None:

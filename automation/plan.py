@@ -25,6 +25,7 @@ from automation.models.files import StoredFileQuerySet
 from automation.plan_steps import plan_steps
 from automation.policy.rules import Tier
 from automation.ways import Ways, places, provable
+from credentials.models import Credential
 
 # The plan itself names all that are left out.
 LEFT_OUT_SHOWN = 50
@@ -57,6 +58,9 @@ class FrozenTarget:
     leaf_hash: str
     unproven: tuple[str, ...] = ()
     """Machines on the way, and the target, that nothing proves to be the ones we mean."""
+    credential: Credential | None = None
+    expired: tuple[str, ...] = ()
+    """Credentials of the target and the bastions on its way whose time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,8 @@ def freeze(
     """The plan of `workflow` on those of `visible` that `query` names and that may be worked on now.
 
     Targets that are disabled are left out, and those in maintenance unless `include_maintenance`; the plan
-    says which, and why. Raises PlanError when nothing matches or a target has no body for its platform,
-    ParameterError and DefinitionError when a parameter, a file or a loop is wrong.
+    says which, and why. Raises PlanError when nothing matches, a target has no body for its platform or a
+    credential has expired, ParameterError and DefinitionError when a parameter, a file or a loop is wrong.
     """
     steps = plan_steps(workflow, parameters, visible=visible, files=files)
     workflow = steps.workflow
@@ -128,6 +132,7 @@ def freeze(
     leaves = tuple(
         freeze_target(candidate, query, ways, takes_maintenance=include_maintenance) for candidate in chosen
     )
+    _refuse_expired(leaves)
     header_hash = sha256(header)
     return Plan(
         workflow=workflow,
@@ -177,13 +182,38 @@ def freeze_target(
             "variables": candidate.variables,
         }
     )
+    credentials = ways.credentials(target)
     return FrozenTarget(
         target=target,
         groups=candidate.groups,
         leaf=leaf,
         leaf_hash=sha256(leaf),
         unproven=tuple(each["name"] for each in places(place) if not provable(each)),
+        credential=credentials[0],
+        expired=tuple(sorted({each.name for each in credentials if each is not None and each.expired})),
     )
+
+
+def _refuse_expired(targets: tuple[FrozenTarget, ...]) -> None:
+    late: dict[str, list[str]] = {}
+    for frozen in targets:
+        for name in frozen.expired:
+            late.setdefault(name, []).append(frozen.target.name)
+    if late:
+        told = "; ".join(f"{name} (for {_named(names)})" for name, names in sorted(late.items()))
+        raise PlanError(
+            "credential.expired",
+            f"Expired credentials: {told}. Enter their new secrets and when those expire, or give these "
+            "targets another credential, then submit again.",
+            [
+                {"path": "targets", "message": f"{name} has expired", "targets": names[:50]}
+                for name, names in sorted(late.items())
+            ],
+        )
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _check(workflow: Workflow, query: Query, choice: Choice) -> None:
@@ -251,7 +281,7 @@ def blast_radius(plan: Plan) -> dict[str, Any]:
             for name, count in sorted(in_group.items())
         },
         "without_trusted_key": _without_key(plan),
-        "without_credential": [t.name for t in targets if t.credential is None],
+        "without_credential": [t.target.name for t in plan.targets if t.credential is None],
         "locked": sorted(target.name for target in targets if target.pk in locked),
         "left_out": [each.as_dict() for each in plan.left_out[:LEFT_OUT_SHOWN]],
         "left_out_count": len(plan.left_out),

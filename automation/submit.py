@@ -11,6 +11,7 @@ from django.utils import timezone
 from automation.definitions.query import Query
 from automation.definitions.schema import Workflow
 from automation.models import (
+    Installation,
     JobRun,
     Participant,
     RunSecret,
@@ -90,6 +91,8 @@ def prepare(wanted: Submission) -> Prepared:
 
     Raises as `submit` does.
     """
+    if frozen := Installation.frozen():
+        raise PlanError("portal.frozen", f"{frozen} An administrator ends that: manage.py unfreeze.")
     policy = policy_today()
     plan = freeze(
         wanted.workflow,

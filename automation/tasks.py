@@ -1,7 +1,11 @@
-"""What the queue can wake: each task looks at the row of that number and decides for itself what is due."""
+"""What the queue can wake: each task looks at the row of that number and decides for itself what is due.
+
+While the portal is frozen nothing is: the sweeper wakes it again afterwards.
+"""
 
 import os
 
+from automation.models import Installation
 from automation.workers import advance as advancing
 from automation.workers import reconcile as reconciling
 from automation.workers import rounds, sweeper, target_test
@@ -10,12 +14,14 @@ from automation.workers import shard as shards
 
 def advance(number: int) -> None:
     """Look at run `number` and do what is next."""
-    advancing.advance(number)
+    if not Installation.frozen():
+        advancing.advance(number)
 
 
 def run_shard(number: int) -> None:
     """Carry shard `number`, if nobody else holds it."""
-    shards.run_shard(number, owner=os.environ.get("OPSPORTAL_WORKER_ID", f"pid-{os.getpid()}"))
+    if not Installation.frozen():
+        shards.run_shard(number, owner=os.environ.get("OPSPORTAL_WORKER_ID", f"pid-{os.getpid()}"))
 
 
 def probe(number: int) -> None:
@@ -25,7 +31,8 @@ def probe(number: int) -> None:
 
 def reconcile(number: int) -> None:
     """Ask the targets of finished run `number` for the ends that are still unknown and due."""
-    reconciling.reconcile(number)
+    if not Installation.frozen():
+        reconciling.reconcile(number)
 
 
 def sweep(number: int) -> None:

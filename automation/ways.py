@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from automation.belonging import candidates
+from automation.login_choice import Choices
 from automation.models import HostCertificateAuthority, Target
+from credentials.models import Credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Ways:
     authorities: list[HostCertificateAuthority]
     groups: dict[int, tuple[str, ...]]
     """Names of all groups that each target and bastion is in, nested ones too."""
+    choices: Choices
 
     @classmethod
     def of(cls, targets: Iterable[Target]) -> Ways:
@@ -26,7 +29,7 @@ class Ways:
         authorities = HostCertificateAuthority.objects.trusted()
         asked = [*chosen, *bastions.values()] if authorities else []
         groups = {each.target.pk: each.groups for each in candidates(asked)}
-        return cls(bastions, authorities, groups)
+        return cls(bastions, authorities, groups, Choices())
 
     def authorities_for(self, target: Target) -> list[HostCertificateAuthority]:
         """Those whose host certificates may prove who this target is."""
@@ -35,7 +38,8 @@ class Ways:
 
     def place(self, target: Target) -> dict[str, Any]:
         """Where this target is, what proves it, and as whom to log in; without its bastions."""
-        credential = target.credential
+        choice = self.choices.of(target)
+        credential = choice.credential
         return {
             "target": target.pk,
             "name": target.name,
@@ -45,7 +49,12 @@ class Ways:
             "authorities": sorted({each.line for each in self.authorities_for(target)}),
             "credential": credential.pk if credential else None,
             "login": credential.username if credential else None,
+            "why_credential": choice.why,
         }
+
+    def credentials(self, target: Target) -> list[Credential | None]:
+        """The target's own first, then those of the bastions. Raises ValueError for a circle."""
+        return [self.choices.of(each).credential for each in (target, *target.way(self.bastions))]
 
     def via(self, target: Target) -> list[dict[str, Any]]:
         """The places of the bastions, the one that we connect to first. Raises ValueError for a circle."""

@@ -1,8 +1,11 @@
 """Are the configured keys those of this database? Asked at every start."""
 
+from collections.abc import Sequence
+
 from credentials.columns import column_values, sealed_columns, unsealed_rows
 from credentials.keys import KeysUnusable, cipher
 from credentials.models import KeyCanary, sealed_field
+from credentials.rotation import key_use
 from credentials.sealed import DecryptionError
 from credentials.secret import Secret
 
@@ -31,14 +34,30 @@ def verify_keys() -> None:
         raise WrongKey(
             f"OPSPORTAL_ENCRYPTION_KEYS does not fit this database. {problem} Start with the keys that were "
             "in use when it was written (from its .env file or its backup); a new key goes before them."
+            f"{_told(key_use().unreadable)}"
         )
     strangers = unsealed_rows()
     if strangers:
         raise NotEncrypted(
             f"{len(strangers)} secret column(s) hold values that OpsPortal did not encrypt: "
-            f"{', '.join(strangers[:10])}. Somebody wrote to the database by hand: find out who, delete "
+            f"{named(strangers)}. Somebody wrote to the database by hand: find out who, delete "
             "those rows or set the column to NULL, and enter the secrets again."
         )
+
+
+def unreadable_secrets() -> list[str]:
+    """Where a stored secret is that no configured key reads, as `app.model.field row 7`."""
+    return key_use().unreadable
+
+
+def named(places: Sequence[str], shown: int = 10) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(places) - shown} more" if len(places) > shown else ""
+    return ", ".join(places[:shown]) + more
+
+
+def _told(places: Sequence[str]) -> str:
+    return f" No configured key reads: {named(places)}." if places else ""
 
 
 def _canary_problem() -> str | None:

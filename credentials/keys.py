@@ -1,5 +1,8 @@
 """The data keys: read from settings when used, so that a change or a test's override takes effect at once."""
 
+import hashlib
+from typing import Protocol, runtime_checkable
+
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -13,9 +16,19 @@ class KeysUnusable(ImproperlyConfigured):
     """The keys in the settings cannot be used; the text says why and what to do. Never holds a key."""
 
 
+@runtime_checkable
+class Changing(Protocol):
+    """Keys that may change while the process runs."""
+
+    def refresh(self) -> None:
+        """Be today's keys."""
+
+
 def configured_keys() -> list[str]:
     """The keys of `FIELD_ENCRYPTION_KEY`, one string or several; the first encrypts, all decrypt."""
     keys = getattr(settings, "FIELD_ENCRYPTION_KEY", None) or []
+    if isinstance(keys, Changing):
+        keys.refresh()
     return [keys] if isinstance(keys, str) else list(keys)
 
 
@@ -34,6 +47,11 @@ def cipher() -> MultiFernet:
             )
         fernets.append(fernet)
     return MultiFernet(fernets)
+
+
+def key_name(key: str) -> str:
+    """How people may call a key without knowing it: eight characters of its hash."""
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
 def _fernet(key: str) -> Fernet | None:

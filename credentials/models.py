@@ -14,14 +14,21 @@ from django.utils import timezone
 
 from credentials.certificates import Certificate, CertificateError, read_certificate
 from credentials.fields import StrictEncryptedTextField
-from credentials.rules import CredentialSecrets, check_secrets
+from credentials.rules import CredentialError, CredentialSecrets, check_secrets
 from credentials.sealed import DecryptionError
 from credentials.secret import Secret
+from credentials.vault import EntryError, VaultEntry, VaultReader, VaultUnusable, read_entry
 
 ROLES: Final = ("viewer", "operator", "approver", "admin")
 """The groups whose members may know that a credential exists."""
 
+EXPIRES_SOON: Final = timedelta(days=14)
+"""So long before its end a credential is warned of."""
+
 _SECRET_COLUMNS: Final = ("sealed", "version", "kind", "key_type", "key_fingerprint", "updated_at")
+
+
+_vault = VaultReader()
 
 
 class CredentialQuerySet(models.QuerySet["Credential"]):
@@ -34,6 +41,11 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
         if user.is_superuser or user.groups.filter(name__in=ROLES).exists():
             return self.all()
         return self.none()
+
+    def with_expiry(self) -> "CredentialQuerySet":
+        """Enabled ones that have expired or will within EXPIRES_SOON, the first to expire first."""
+        limit = timezone.now() + EXPIRES_SOON
+        return self.filter(enabled=True, expires_at__lt=limit).order_by("expires_at")
 
     def usable(self) -> "CredentialQuerySet":
         """Those that may be used to log in."""
@@ -52,12 +64,18 @@ class Credential(models.Model):
 
         PASSWORD = "password", "Password"
         PRIVATE_KEY = "private_key", "Private key"
+        VAULT = "vault", "Kept in Vault or OpenBao"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=20, choices=Kind.choices)
     username = models.CharField(max_length=256)
     sealed = StrictEncryptedTextField(null=True, editable=False)
+    vault = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Kind vault: address, path, keys, mount, namespace, auth, role_id, ca.",
+    )
     version = models.PositiveIntegerField(default=0, editable=False)
     key_type = models.CharField(max_length=64, null=True, editable=False)
     key_fingerprint = models.CharField(max_length=64, null=True, editable=False)
@@ -65,7 +83,13 @@ class Credential(models.Model):
         blank=True, help_text="OpenSSH user certificate for the private key: the file that ends in -cert.pub."
     )
     enabled = models.BooleanField(default=True)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="From then on nobody logs in with it. Empty: never."
+    )
     last_used_at = models.DateTimeField(null=True, editable=False)
+    last_used_run = models.PositiveBigIntegerField(
+        null=True, editable=False, help_text="The run that used it last; empty where a test did."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -104,17 +128,71 @@ class Credential(models.Model):
         except CertificateError:
             return None
 
-    def used(self) -> None:
-        """Note that somebody logs in with it, at most once a minute: many targets share one row."""
+    def used(self, *, run: int | None = None) -> None:
+        """Note that a run, or a test, logs in with it; of one run at most once a minute: many share a row."""
         now = timezone.now()
-        if self.last_used_at is None or now - self.last_used_at > timedelta(minutes=1):
-            self.last_used_at = now
-            Credential.objects.filter(pk=self.pk).update(last_used_at=now)
+        fresh = self.last_used_at is not None and now - self.last_used_at <= timedelta(minutes=1)
+        if not fresh or run != self.last_used_run:
+            self.last_used_at, self.last_used_run = now, run
+            Credential.objects.filter(pk=self.pk).update(last_used_at=now, last_used_run=run)
+
+    @property
+    def expired(self) -> bool:
+        """Its time is over: it must not be used."""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def expiry(self) -> str:
+        """`none`, `later`, `soon` (within EXPIRES_SOON) or `expired`."""
+        if self.expires_at is None:
+            return "none"
+        if self.expired:
+            return "expired"
+        return "soon" if self.expires_at <= timezone.now() + EXPIRES_SOON else "later"
 
     def secrets(self) -> CredentialSecrets:
         """The secrets as this instance was loaded. Raises DecryptionError, KeysUnusable."""
         opened = sealed_field(self).open(self)
         return CredentialSecrets() if opened is None else CredentialSecrets.from_json(opened)
+
+    def login_secrets(self) -> CredentialSecrets:
+        """What a login needs: the stored secrets or, for kind vault, those read from there just now.
+
+        May wait for the network a few seconds, so never inside a transaction. Raises DecryptionError,
+        KeysUnusable, VaultUnusable.
+        """
+        stored = self.secrets()
+        if self.kind != self.Kind.VAULT:
+            return stored
+        if stored.vault_secret is None:
+            raise VaultUnusable("vault.denied", "There is no token or secret id.", "Enter it.")
+        found = _vault.read((self.pk, self.version, str(self.vault)), self.vault_entry(), stored.vault_secret)
+        return CredentialSecrets(**found)
+
+    def vault_entry(self) -> VaultEntry:
+        """Where the secrets are. Raises CredentialError."""
+        try:
+            return read_entry(self.vault)
+        except EntryError as error:
+            problem = CredentialError("credential.vault_entry", f"vault.{error.part}", str(error))
+        raise problem
+
+    def check_entry(self, *, before: "Credential | None", proof: Secret | None) -> None:
+        """Raise CredentialError unless the entry can be used; `before` is the row as it is stored.
+
+        Whoever moves the entry to another server must enter its token again: else they could have ours sent
+        to a server of their own.
+        """
+        if self.kind != self.Kind.VAULT:
+            return
+        address = self.vault_entry().address
+        moved = before is not None and before.vault.get("address") != address
+        if moved and proof is None:
+            raise CredentialError(
+                "credential.vault_secret_needed",
+                "vault_secret",
+                "The address is another one: enter the token or secret id again.",
+            )
 
     def set_secrets(
         self,
@@ -123,6 +201,7 @@ class Credential(models.Model):
         private_key: Secret | None = None,
         passphrase: Secret | None = None,
         become_password: Secret | None = None,
+        vault_secret: Secret | None = None,
     ) -> None:
         """Change the secrets given, keep the others, and save; a new row is inserted.
 
@@ -133,7 +212,7 @@ class Credential(models.Model):
         Raises CredentialError; DecryptionError where the stored secrets cannot be read (`replace_secrets`
         does not read them); KeysUnusable. Then nothing has changed.
         """
-        given = CredentialSecrets(password, private_key, passphrase, become_password)
+        given = CredentialSecrets(password, private_key, passphrase, become_password, vault_secret)
         with transaction.atomic():
             stored = self._locked().secrets()
             if private_key is not None:

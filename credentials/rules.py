@@ -15,7 +15,9 @@ class CredentialError(ValidationError):
     """Secrets were refused. The text gives cause and next step and nothing of them.
 
     `code` is stable: `credential.empty`, `credential.control_character`, `credential.password_missing`,
-    `credential.key_missing`, `credential.key_not_allowed`, `credential.passphrase_without_key`, or one of
+    `credential.key_missing`, `credential.key_not_allowed`, `credential.passphrase_without_key`,
+    `credential.vault_secret_missing`, `credential.vault_secret_not_allowed`,
+    `credential.vault_secret_needed`, `credential.kept_in_vault`, `credential.vault_entry`, or one of
     `private_keys.PrivateKeyError`. `field` names the input to correct.
     """
 
@@ -32,6 +34,7 @@ class CredentialSecrets:
     private_key: Secret | None = None
     passphrase: Secret | None = None
     become_password: Secret | None = None
+    vault_secret: Secret | None = None
 
     def items(self) -> Iterator[tuple[str, Secret]]:
         """Name and value of those that are there."""
@@ -65,10 +68,33 @@ def check_secrets(kind: str, secrets: CredentialSecrets) -> KeyFacts | None:
                 name,
                 "The value holds a line end or another control character, often from pasting. Remove it.",
             )
+    if kind == "vault":
+        _check_vault_kind(secrets)
+        return None
+    if secrets.vault_secret is not None:
+        raise CredentialError(
+            "credential.vault_secret_not_allowed",
+            "vault_secret",
+            "Only a credential of kind 'vault' takes a token or secret id. Change the kind to 'vault'.",
+        )
     if kind == "password":
         _check_password_kind(secrets)
         return None
     return _check_key_kind(secrets)
+
+
+def _check_vault_kind(secrets: CredentialSecrets) -> None:
+    for name, _ in secrets.items():
+        if name != "vault_secret":
+            raise CredentialError(
+                "credential.kept_in_vault",
+                name,
+                "A credential of kind 'vault' keeps only its token or secret id here. Leave this out.",
+            )
+    if secrets.vault_secret is None:
+        raise CredentialError(
+            "credential.vault_secret_missing", "vault_secret", "Enter the token, or AppRole's secret id."
+        )
 
 
 def _check_password_kind(secrets: CredentialSecrets) -> None:

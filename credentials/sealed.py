@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from typing import Final, Self, final
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -103,6 +104,19 @@ class Sealed:
         except InvalidToken:
             return False
         return True
+
+    def key_number(self, fernets: Sequence[Fernet]) -> int | None:
+        """Which of these keys encrypted this, from 0; None when none did or it is not ours."""
+        if not self.parses:
+            return None
+        token = self._column[len(PREFIX) :].encode()
+        for number, fernet in enumerate(fernets):
+            try:
+                fernet.decrypt(token)
+            except InvalidToken:
+                continue
+            return number
+        return None
 
     @property
     def parses(self) -> bool:

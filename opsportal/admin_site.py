@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from unfold.sites import UnfoldAdminSite
 
+from automation.models import Installation
 from automation.models.access import may
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -56,3 +57,8 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # the package has
             return response
 
         return update_wrapper(with_policy, inner)
+
+
+def frozen_badge(request: HttpRequest) -> list[str]:
+    """What the theme shows beside the title of each page: a word and its colour, or nothing."""
+    return ["Frozen: ./ops manage unfreeze", "danger"] if Installation.frozen() else []

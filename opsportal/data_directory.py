@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -51,6 +52,29 @@ def read_keys(env: EnvReader, data_dir: Path) -> tuple[str, list[str]]:
     return secret_key, encryption_keys
 
 
+def keys_for_restore(arguments: Sequence[str], data_dir: Path) -> dict[str, str]:
+    """The keys of the file that `--keys` names, as variables. Raises SettingError.
+
+    They count for this process at once; the restore keeps them when it has succeeded.
+    """
+    named = [after for before, after in pairwise(arguments) if before == "--keys"]
+    named += [each.partition("=")[2] for each in arguments if each.startswith("--keys=")]
+    if not named:
+        if (data_dir / ".env").exists() or os.environ.get(SECRET_NAMES[0]):
+            return {}
+        raise SettingError(
+            f"{data_dir} has no keys yet, and a backup holds none: give the file that holds them "
+            "by --keys FILE (a copy of the old DIR/.env, or what `backup --keys` wrote)."
+        )
+    try:
+        found = dotenv_values(named[-1], interpolate=False)
+    except OSError as error:
+        raise SettingError(f"{named[-1]} cannot be read: {error.strerror}.") from None
+    if missing := [name for name in SECRET_NAMES if not found.get(name)]:
+        raise SettingError(f"{named[-1]} holds no {missing[0]}: it is not a file of keys.")
+    return {name: found[name] or "" for name in SECRET_NAMES}
+
+
 def prepare(data_dir: Path, environment: Mapping[str, str]) -> None:
     """Make the directory and, unless the environment brings its own keys, a `.env` with new ones.
 
@@ -72,23 +96,29 @@ def prepare(data_dir: Path, environment: Mapping[str, str]) -> None:
         )
     # Two independent keys: whoever learns the one that signs cookies cannot read the credentials.
     new = {SECRET_NAMES[0]: secrets.token_urlsafe(64), SECRET_NAMES[1]: Fernet.generate_key().decode()}
-    _write_private(file, HEADER + "".join(f"{name}={new[name]}\n" for name in missing))
+    write_private(file, HEADER + "".join(f"{name}={new[name]}\n" for name in missing))
 
 
-def _write_private(file: Path, content: str) -> None:
-    """Whole or not at all, readable by its owner only, on the disk before anything is encrypted with it."""
+def write_private(file: Path, content: str, *, replace: bool = False) -> None:
+    """Whole or not at all, readable by its owner only, on the disk before anything is encrypted with it.
+
+    Without `replace`, a file that is there already stays as it is.
+    """
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    try:
-        os.link(draft, file)  # unlike a rename, it loses against a second `up` that was faster
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    if replace:
+        draft.replace(file)
+    else:
+        try:
+            os.link(draft, file)  # unlike a rename, it loses against a second `up` that was faster
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
     directory = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

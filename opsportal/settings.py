@@ -10,6 +10,7 @@ from django.urls import reverse_lazy
 
 from opsportal.data_directory import data_directory, read_env_file, read_keys
 from opsportal.database_url import database_settings
+from opsportal.encryption_keys import live_keys
 from opsportal.env_readers import EnvReader, SettingError
 from opsportal.kerberos import point_kerberos
 
@@ -18,7 +19,8 @@ DATA_DIR = data_directory(os.environ)
 env = EnvReader({**read_env_file(DATA_DIR), **os.environ})
 
 # --- Keys. Both must be there: neither is ever derived from the other -----------------------------------
-SECRET_KEY, FIELD_ENCRYPTION_KEY = read_keys(env, DATA_DIR)  # of the latter the first encrypts, all decrypt
+SECRET_KEY, encryption_keys = read_keys(env, DATA_DIR)
+FIELD_ENCRYPTION_KEY = live_keys(encryption_keys, DATA_DIR)  # the first encrypts, all decrypt
 
 # --- Where we are reached --------------------------------------------------------------------------------
 DEBUG = env.boolean("OPSPORTAL_DEBUG", default=False)
@@ -191,6 +193,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "Administration",
     "SITE_SYMBOL": "terminal",
     "SITE_URL": "/",
+    "ENVIRONMENT": "opsportal.admin_site.frozen_badge",
     "SHOW_VIEW_ON_SITE": False,
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/icon.svg")}
@@ -205,6 +208,7 @@ UNFOLD: dict[str, Any] = {
                 ("Host keys", "fingerprint", "automation_hostkey"),
                 ("Certificate authorities", "verified", "automation_hostcertificateauthority"),
                 ("Credentials", "key", "credentials_credential"),
+                ("Defaults of environments", "domain", "automation_environmentdefault"),
             ),
             admin_section(
                 "Records",

@@ -1,5 +1,6 @@
 """What must be true before any process of ours does its work."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,11 @@ from contextlib import contextmanager
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
-from credentials.canary import verify_keys
+from credentials.canary import named, unreadable_secrets, verify_keys
 from credentials.keys import KeysUnusable
 from opsportal.database_trouble import in_words, trouble, waiting_migrations
+
+logger = logging.getLogger(__name__)
 
 MIGRATING = 0x6F707321  # our number among this database's advisory locks
 
@@ -30,10 +33,19 @@ def require_database() -> None:
 
 
 def require_keys() -> None:
-    """Raises CommandError, with the next step, unless the configured keys are those of this database."""
+    """Raises CommandError, with the next step, unless the configured keys are those of this database.
+
+    A single secret that no key reads does not stop the start: it is named, and whoever uses it is refused.
+    """
     require_database()
     try:
         verify_keys()
+        if lost := unreadable_secrets():
+            logger.error(
+                "No configured key reads: %s. Add the key they were written with to the end of "
+                "OPSPORTAL_ENCRYPTION_KEYS, or enter these secrets anew.",
+                named(lost),
+            )
     except KeysUnusable as error:
         raise CommandError(str(error)) from error
 

@@ -5,23 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from automation.addresses import check_username
-from automation.admin.base import NOTHING, SHOWN, PortalModelAdmin, display, links
+from automation.admin.base import NOTHING, SHOWN, PortalModelAdmin, display, links, moment
+from automation.login_choice import is_used
+from automation.models import EnvironmentDefault
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets, check_secrets
 from credentials.sealed import DecryptionError
 from credentials.secret import Secret
+from credentials.trial import try_credential
 
-SECRETS = ("password", "private_key", "passphrase", "become_password")
+SECRETS = ("password", "private_key", "passphrase", "become_password", "vault_secret")
+USERS = ("target", "group", "environment")
 OF_A_KEY = ("private_key", "passphrase")
+VAULT_HELP = (
+    "For kind vault: where the secrets are, in a key-value engine of version 2. Like "
+    '{"address": "https://vault.example.org:8200", "path": "linux/web", "keys": {"password": "pw"}}; '
+    "also mount, namespace, auth (token or approle), role_id, auth_mount and ca (PEM)."
+)
+EXPIRY_COLOURS = {"later": "success", "soon": "warning", "expired": "danger", "never": "info"}
 
 
 class WriteOnlyTextarea(UnfoldAdminTextareaWidget):  # type: ignore[misc]  # the package has no types
@@ -50,14 +62,16 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
     private_key = _secret("Private key", lines=True)
     passphrase = _secret("Passphrase of the key")
     become_password = _secret("Password for sudo")
+    vault_secret = _secret("Token or secret id for Vault")
     remove_password = _removal("password")
     remove_private_key = _removal("private key")
     remove_passphrase = _removal("passphrase")
     remove_become_password = _removal("password for sudo")
+    remove_vault_secret = _removal("token or secret id")
 
     class Meta:
         model = Credential
-        fields = ("name", "kind", "username", "certificate", "enabled")
+        fields = ("name", "kind", "username", "certificate", "enabled", "expires_at", "vault")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,9 +91,20 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         if "kind" in given:
             try:
                 check_secrets(given["kind"], self.secrets_after())
+                self._check_entry(given)
             except CredentialError as error:
-                self.add_error(error.field, error)
+                self.add_error(error.field.partition(".")[0], error)
         return given
+
+    def clean_vault(self) -> dict[str, Any]:
+        return self.cleaned_data["vault"] or {}
+
+    def _check_entry(self, given: dict[str, Any]) -> None:
+        typed = given.get("vault_secret")
+        before = Credential.objects.filter(pk=self.instance.pk).first()
+        Credential(kind=given["kind"], vault=given.get("vault", {})).check_entry(
+            before=before, proof=Secret(typed) if typed else None
+        )
 
     def secrets_after(self) -> CredentialSecrets:
         """What will be stored: what was, without what is removed, with what was typed."""
@@ -87,11 +112,17 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         kept = dict((_stored(self.instance) or CredentialSecrets()).items())
         if given.get("private_key"):
             kept.pop("passphrase", None)  # it belonged to the key before
-        if given.get("kind") == Credential.Kind.PASSWORD:
-            kept = {name: secret for name, secret in kept.items() if name not in OF_A_KEY}
+        kept = {name: secret for name, secret in kept.items() if _belongs(name, given.get("kind"))}
         kept = {name: secret for name, secret in kept.items() if not given.get(f"remove_{name}")}
         typed = {name: Secret(given[name]) for name in SECRETS if given.get(name)}
         return CredentialSecrets(**(kept | typed))
+
+
+def _belongs(name: str, kind: str | None) -> bool:
+    """Whether a stored secret of this name goes with the kind; what does not is dropped."""
+    if kind == Credential.Kind.VAULT or name == "vault_secret":
+        return kind == Credential.Kind.VAULT and name == "vault_secret"
+    return kind != Credential.Kind.PASSWORD or name not in OF_A_KEY
 
 
 def _stored(credential: Credential) -> CredentialSecrets | None:
@@ -112,13 +143,14 @@ def _state(stored: CredentialSecrets | None, *, is_set: bool) -> str:
 class CredentialAdmin(PortalModelAdmin):
     form = CredentialForm
     always_written = ("updated_at",)
-    list_display = ("name", "kind", "username", "enabled", "target_count", "key_fingerprint", "last_used_at")
-    list_filter = ("kind", "enabled")
+    list_display = ("name", "kind", "username", "enabled", "expires", "uses", "last_used")
+    list_filter = ("kind", "enabled", "expires_at")
     search_fields = ("name", "username")
+    actions = ("try_them",)
     readonly_fields = (
         "certificate_state",
         "used_by",
-        "last_used_at",
+        "last_used",
         "version",
         "key_type",
         "key_fingerprint",
@@ -126,7 +158,7 @@ class CredentialAdmin(PortalModelAdmin):
         "updated_at",
     )
     fieldsets = (
-        (None, {"fields": (("name", "enabled"), ("kind", "username"))}),
+        (None, {"fields": (("name", "enabled"), ("kind", "username"), "expires_at")}),
         (
             "Secrets",
             {
@@ -142,11 +174,18 @@ class CredentialAdmin(PortalModelAdmin):
             },
         ),
         (
+            "Vault or OpenBao",
+            {
+                "description": VAULT_HELP,
+                "fields": ("vault",),
+            },
+        ),
+        (
             "Use",
             {
                 "fields": (
                     "used_by",
-                    ("last_used_at", "version"),
+                    ("last_used", "version"),
                     ("key_type", "key_fingerprint"),
                     ("created_at", "updated_at"),
                 )
@@ -156,11 +195,25 @@ class CredentialAdmin(PortalModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
         rows: QuerySet[Credential] = super().get_queryset(request)
-        return rows.annotate(size=Count("targets"))
+        counts = {f"of_{kind}s": Count(f"{kind}s", distinct=True) for kind in USERS}
+        return rows.annotate(**counts)
 
-    @display(description="targets", ordering="size")
-    def target_count(self, credential: Any) -> int:
-        return int(credential.size)
+    @display(description="used by", ordering="of_targets")
+    def uses(self, credential: Any) -> str:
+        counts = ((getattr(credential, f"of_{kind}s"), kind) for kind in USERS)
+        return ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n) or NOTHING
+
+    @display(description="expires", ordering="expires_at", label=EXPIRY_COLOURS)
+    def expires(self, credential: Credential) -> tuple[str, str]:
+        if credential.expires_at is None:
+            return "never", "never"
+        day = credential.expires_at.strftime("%Y-%m-%d")
+        return credential.expiry, f"expired {day}" if credential.expired else day
+
+    @display(description="last used", ordering="last_used_at")
+    def last_used(self, credential: Credential) -> str:
+        run = f" by run {credential.last_used_run}" if credential.last_used_run else ""
+        return format_html("{}{}", moment(credential.last_used_at), run)
 
     @display(description="what it says")
     def certificate_state(self, credential: Credential) -> str:
@@ -175,8 +228,22 @@ class CredentialAdmin(PortalModelAdmin):
     @display(description="used by")
     def used_by(self, credential: Credential) -> str:
         if credential.pk is None:
-            return "–"
-        return links(credential.targets.all()[:SHOWN], credential.targets.count())
+            return NOTHING
+        found = (
+            ("targets", credential.targets.all()),
+            ("groups", credential.groups.all()),
+            ("environments", credential.environments.all()),
+        )
+        parts = [(kind, links(rows[:SHOWN], rows.count())) for kind, rows in found if rows.exists()]
+        return format_html_join(mark_safe("<br>"), "{}: {}", parts) or NOTHING
+
+    @admin.action(description="Try: can the secrets be had?", permissions=["change"])
+    def try_them(self, request: HttpRequest, rows: QuerySet[Credential]) -> None:
+        for credential in rows:
+            trial = try_credential(credential)
+            level = messages.SUCCESS if trial.success else messages.ERROR
+            told = f"{credential.name}: {trial.message} {trial.next_step}"
+            self.message_user(request, told if trial.success else f"{told} ({trial.code})", level)
 
     # Error reports leave out what was typed.
     @method_decorator(sensitive_post_parameters())
@@ -197,6 +264,14 @@ class CredentialAdmin(PortalModelAdmin):
         protected += [
             f"{credential.name}: targets log in with it; give them another one first"
             for credential in objs
-            if credential.targets.exists()
+            if is_used(credential)
         ]
         return to_delete, counts, needed, protected
+
+
+@admin.register(EnvironmentDefault)
+class EnvironmentDefaultAdmin(PortalModelAdmin):
+    """For targets that have no credential of their own and are in no group that has one."""
+
+    list_display = ("environment", "credential")
+    list_select_related = ("credential",)

@@ -25,6 +25,7 @@ from automation.belonging import CircleError, GroupNode, GroupTree
 from automation.definitions.errors import ParameterError, QueryError
 from automation.definitions.parameters import check_variables
 from automation.definitions.query import parse
+from automation.login_choice import Choices
 from automation.models import Group, HostKey, Target
 
 KEY_COLOURS = {"trusted": "success", "pending": "info", "changed": "danger", "revoked": "warning"}
@@ -83,7 +84,7 @@ class TargetAdmin(PortalModelAdmin):
     list_filter = ("platform", "environment", "enabled", "groups")
     list_select_related = ("credential",)
     search_fields = ("name", "address")
-    readonly_fields = ("known_keys",)
+    readonly_fields = ("known_keys", "login")
     fieldsets = (
         (
             None,
@@ -94,7 +95,8 @@ class TargetAdmin(PortalModelAdmin):
                     "maintenance_reason",
                     ("address", "port"),
                     ("platform", "transport"),
-                    ("credential", "bastion"),
+                    ("credential", "login"),
+                    "bastion",
                 )
             },
         ),
@@ -109,6 +111,13 @@ class TargetAdmin(PortalModelAdmin):
     @display(description="groups")
     def in_groups(self, target: Target) -> str:
         return ", ".join(group.name for group in target.groups.all()) or "–"
+
+    @display(description="logs in with")
+    def login(self, target: Target) -> str:
+        if target.pk is None:
+            return "Its own credential; else that of a group; else the default of its environment."
+        choice = Choices().of(target)
+        return f"{choice.credential or 'nothing'}: {choice.why}"
 
     @display(description="host keys")
     def known_keys(self, target: Target) -> str:
@@ -159,7 +168,8 @@ class GroupForm(VariablesForm):
 @admin.register(Group)
 class GroupAdmin(PortalModelAdmin):
     form = GroupForm
-    list_display = ("name", "description", "size")
+    list_display = ("name", "description", "credential", "size")
+    list_select_related = ("credential",)
     search_fields = ("name",)
     readonly_fields = ("members",)
 

@@ -7,17 +7,32 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from automation.addresses import check_username
 from automation.api.inventory import Inventory
 from automation.api.problems import Problem
-from automation.api.strict import SecretText, StrictModel, Text
+from automation.api.strict import Mapped, SecretText, StrictModel, Text
+from automation.login_choice import is_used, uses_of
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets
 from credentials.sealed import DecryptionError
 from credentials.secret import Secret
+from credentials.trial import try_credential
 
-SECRETS = ("password", "private_key", "passphrase", "become_password")
+SECRETS = ("password", "private_key", "passphrase", "become_password", "vault_secret")
+READ_ONLY = (
+    "version",
+    "key_type",
+    "key_fingerprint",
+    "expiry",
+    "last_used_at",
+    "last_used_run",
+    "created_at",
+    "updated_at",
+)
 SCOPES = {
     "GET": "inventory:read",
     "POST": "credentials:write",
@@ -27,7 +42,10 @@ SCOPES = {
 
 
 class CredentialSerializer(StrictModel):
-    """A login. A secret that is left out stays as it is; answers only say which ones there are."""
+    """A login. A secret that is left out stays as it is; answers only say which ones there are.
+
+    `used_by` names what names it, in answers about one credential.
+    """
 
     password = SecretText()
     private_key = SecretText()
@@ -35,6 +53,8 @@ class CredentialSerializer(StrictModel):
     become_password = SecretText()
     certificate = Text(required=False, allow_blank=True, max_length=64 * 1024)
     certificate_facts = serializers.SerializerMethodField()
+    vault_secret = SecretText()
+    vault = Mapped(required=False)
 
     class Meta:
         model = Credential
@@ -44,24 +64,25 @@ class CredentialSerializer(StrictModel):
             "kind",
             "username",
             "enabled",
-            "version",
-            "key_type",
-            "key_fingerprint",
             "certificate",
             "certificate_facts",
-            "created_at",
-            "updated_at",
+            "vault",
+            "expires_at",
+            *READ_ONLY,
             *SECRETS,
         )
-        read_only_fields = ("version", "key_type", "key_fingerprint", "created_at", "updated_at")
+        read_only_fields = READ_ONLY
 
     def to_representation(self, instance: Credential) -> dict[str, Any]:
+        told = super().to_representation(instance)
+        if self.parent is None:  # a list would ask three questions a row
+            told["used_by"] = uses_of(instance)
         try:
             there = {name for name, _ in instance.secrets().items()}
         except DecryptionError:
             # The row stays visible, so that somebody can give it its secrets anew.
-            return super().to_representation(instance) | {f"has_{name}": None for name in SECRETS}
-        return super().to_representation(instance) | {f"has_{name}": name in there for name in SECRETS}
+            return told | {f"has_{name}": None for name in SECRETS}
+        return told | {f"has_{name}": name in there for name in SECRETS}
 
     def get_certificate_facts(self, credential: Credential) -> dict[str, Any] | None:
         """What the user certificate says of itself; null when there is none."""
@@ -99,6 +120,9 @@ class CredentialSerializer(StrictModel):
         fresh = credential.pk is None or values.get("kind", credential.kind) != credential.kind
         try:
             with transaction.atomic():
+                before = Credential.objects.select_for_update().filter(pk=credential.pk).first()
+                after = Credential(**{"kind": credential.kind, "vault": credential.vault} | values)
+                after.check_entry(before=before, proof=given.get("vault_secret"))
                 if credential.pk is None:
                     for name, value in values.items():
                         setattr(credential, name, value)
@@ -124,14 +148,21 @@ class CredentialViews(Inventory):
     page_order = ("name", "pk")
     scopes = SCOPES
 
+    @action(detail=True, methods=["post"], scopes={"POST": "credentials:write"})
+    def test(self, request: Request, pk: str) -> Response:
+        """Whether its secrets can be had now, from Vault too; which there are, never what they are."""
+        return Response(try_credential(self.get_object()).as_dict())
+
     def get_queryset(self) -> Any:
         return self.visible(Credential.objects.all())
 
     def perform_destroy(self, instance: Credential) -> None:
-        users = instance.targets.values_list("name", flat=True)[:5]
-        if users:
+        if is_used(instance):
+            users = "; ".join(
+                f"{kind} {', '.join(names)}" for kind, names in uses_of(instance, shown=5).items() if names
+            )
             raise Problem(
-                f"Targets log in with this credential: {', '.join(users)}. Give them another one first.",
+                f"Targets log in with this credential: {users}. Give them another one first.",
                 code="credential.in_use",
                 status=409,
             )

@@ -13,8 +13,8 @@ from automation.models import IllegalTransition
 from automation.plan import PlanError
 from automation.submit import PolicyDenied
 
-# The run is no longer what the person looked at; everything else a decision is refused for is about who asks.
-CONFLICTS = frozenset({"plan.hash_mismatch", "approval.twice", "run.expired"})
+# The run, or the portal, is not as the person thought; all else a decision is refused for is about who asks.
+CONFLICTS = frozenset({"plan.hash_mismatch", "approval.twice", "run.expired", "portal.frozen"})
 
 
 def as_problem(error: Exception) -> Problem | None:
@@ -28,7 +28,8 @@ def as_problem(error: Exception) -> Problem | None:
         case PolicyDenied():
             return Problem(str(error), code=error.code, status=403, errors=error.errors)
         case PlanError():
-            return Problem(str(error), code=error.code, errors=error.errors)
+            status = 409 if error.code in CONFLICTS else 400
+            return Problem(str(error), code=error.code, status=status, errors=error.errors)
         case IllegalTransition():
             return Problem(
                 f"{error} Read the run again to see where it stands.",

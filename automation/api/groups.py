@@ -9,9 +9,11 @@ from django.db import transaction
 from rest_framework import serializers
 
 from automation.api.inventory import Inventory, Variables
-from automation.api.strict import NamedRows, StrictModel
+from automation.api.permissions import require
+from automation.api.strict import NamedRows, NumberedRow, StrictModel
 from automation.belonging import GroupTree, candidates, members_of
 from automation.models import Group, Target
+from credentials.models import Credential
 
 
 class GroupSerializer(StrictModel):
@@ -20,11 +22,22 @@ class GroupSerializer(StrictModel):
     parents = NamedRows(slug_field="name", queryset=Group.objects.all(), many=True, required=False)
     children = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)  # type: ignore[var-annotated]
     variables = Variables(required=False)
+    credential = NumberedRow(queryset=Credential.objects.all(), allow_null=True, required=False)
     targets = serializers.SerializerMethodField()
 
     class Meta:
         model = Group
-        fields = ("id", "name", "description", "parents", "children", "query", "variables", "targets")
+        fields = (
+            "id",
+            "name",
+            "description",
+            "parents",
+            "children",
+            "query",
+            "variables",
+            "credential",
+            "targets",
+        )
 
     def get_targets(self, group: Group) -> int:
         sizes: dict[str, int] = self.context["sizes"]()
@@ -66,3 +79,15 @@ class GroupViews(Inventory):
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "sizes": cache(_sizes)}
+
+    def perform_create(self, serializer: Any) -> None:
+        self._may_use_credential(serializer)
+        serializer.save()
+
+    def perform_update(self, serializer: Any) -> None:
+        self._may_use_credential(serializer)
+        serializer.save()
+
+    def _may_use_credential(self, serializer: Any) -> None:
+        if serializer.validated_data.get("credential") is not None:
+            require(self.request, "credentials:write")

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from django.db import transaction
+from django.utils.functional import cached_property
 from rest_framework import mixins, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +20,7 @@ from automation.api.views import READ_AND_POST, ApiViewSet
 from automation.belonging import Candidate, GroupTree, VariableSource
 from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
+from automation.login_choice import Choices
 from automation.models import Group, HostKey, Target
 from credentials.models import Credential
 
@@ -60,6 +62,7 @@ class TargetSerializer(StrictModel):
     facts = serializers.JSONField(read_only=True)
     member_of = serializers.SerializerMethodField()
     effective_variables = serializers.SerializerMethodField()
+    login = serializers.SerializerMethodField()
 
     class Meta:
         model = Target
@@ -71,6 +74,7 @@ class TargetSerializer(StrictModel):
             "transport",
             "port",
             "credential",
+            "login",
             "groups",
             "tags",
             "environment",
@@ -89,6 +93,21 @@ class TargetSerializer(StrictModel):
             "created_at",
         )
         read_only_fields = ("facts", "facts_at", "created_at")
+
+    @cached_property
+    def _choices(self) -> Choices:
+        return Choices()
+
+    def get_login(self, target: Target) -> dict[str, Any]:
+        """The credential that a run would use now, and why this one."""
+        chosen = self._choices.of(target)
+        credential = chosen.credential
+        return {
+            "credential": credential.pk if credential else None,
+            "username": credential.username if credential else None,
+            "expiry": credential.expiry if credential else None,
+            "why": chosen.why,
+        }
 
     def get_trusted_keys(self, target: Target) -> list[str]:
         keys = target.host_keys.all()
@@ -174,10 +193,16 @@ class TargetViews(LookActions, Inventory):
     def _may_use_credential(self, serializer: Any) -> None:
         # Whoever ties a login to an address, from either end, decides which machine gets to see it.
         target, given = serializer.instance, serializer.validated_data
-        moves = target is not None and any(
+        before = Choices().of(target).credential if target is not None else None
+        after = Choices().of_these(
+            own=given.get("credential", target.credential if target else None),
+            groups=given.get("groups", target.groups.all() if target else ()),
+            environment=given.get("environment", target.environment if target else ""),
+        )
+        moves = target is None or any(
             key in given and given[key] != getattr(target, key) for key in ("address", "port", "bastion")
         )
-        if given.get("credential") is not None or (moves and target.credential_id is not None):
+        if after.credential is not None and (moves or after.credential != before):
             require(self.request, "credentials:write")
 
     def perform_destroy(self, instance: Target) -> None:

@@ -3,6 +3,7 @@
 from rest_framework.routers import SimpleRouter
 
 from automation.api.credentials import CredentialViews
+from automation.api.environment_defaults import EnvironmentDefaultViews
 from automation.api.files import FileViews
 from automation.api.groups import GroupViews
 from automation.api.host_keys import AuthorityViews, HostKeyViews
@@ -16,6 +17,7 @@ router = SimpleRouter()
 router.register("targets", TargetViews, "target")
 router.register("groups", GroupViews, "group")
 router.register("inventory", InventoryFileViews, "inventory")
+router.register("environment-defaults", EnvironmentDefaultViews, "environment-default")
 router.register("credentials", CredentialViews, "credential")
 router.register("host-keys", HostKeyViews, "host-key")
 router.register("host-certificate-authorities", AuthorityViews, "host-certificate-authority")

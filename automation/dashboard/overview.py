@@ -10,8 +10,9 @@ from django.views.decorators.http import require_safe
 from automation.dashboard.run_rows import rows_of, shown
 from automation.models import JobRun, RunStatus, Target
 from automation.models.runs import FINAL, LIVE
+from credentials.models import Credential
 
-NEEDED, LIVE_SHOWN, RECENT = 10, 10, 8
+NEEDED, LIVE_SHOWN, RECENT, EXPIRING = 10, 10, 8, 10
 
 
 @login_required
@@ -46,5 +47,6 @@ def _now(request: HttpRequest) -> dict[str, Any]:
         "with_others": with_others,
         "live": live,
         "recent": recent,
+        "credentials": Credential.objects.visible_to(user).with_expiry()[:EXPIRING],
         "has_targets": Target.objects.visible_to(user).exists(),
     }

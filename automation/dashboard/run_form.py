@@ -15,6 +15,7 @@ from automation.definitions.parameter_types import ADDRESS_SUFFIX, Parameter
 from automation.definitions.parameters import as_text, check_parameters
 from automation.definitions.query import parse
 from automation.definitions.schema import Workflow, missing_bodies
+from automation.login_choice import Choices
 from automation.models import JobRun, Target, WorkflowVersion
 from automation.plan import PlanError
 from automation.submit import Submission, submit
@@ -192,9 +193,13 @@ def _warnings(workflow: Workflow, chosen: list[Target]) -> list[str]:
     lacking = {
         missing.platform for missing in missing_bodies(workflow, {target.platform for target in chosen})
     }
+    choices = Choices()
+    logins = {target.pk: choices.of(target).credential for target in chosen}
+    late = {pk for pk, login in logins.items() if login is not None and login.expired}
     found = (
         ("without a trusted host key, so work there ends blocked", lambda each: not each.trusted_keys()),
-        ("without a credential, so work there ends blocked", lambda each: each.credential is None),
+        ("without a credential, so work there ends blocked", lambda each: logins[each.pk] is None),
+        ("with an expired credential, so no run can be planned there", lambda each: each.pk in late),
         ("not behind SSH, which cannot be reached yet", lambda each: each.transport != Target.Transport.SSH),
         ("on a platform this workflow has no script for", lambda each: each.platform in lacking),
     )

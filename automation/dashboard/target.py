@@ -17,6 +17,7 @@ from automation.ask_test import ask_test
 from automation.belonging import candidates
 from automation.dashboard.rights import require, why_not
 from automation.libraries.facts import KNOWN
+from automation.login_choice import Choices
 from automation.models import (
     HostKey,
     RunTarget,
@@ -86,6 +87,7 @@ def target(request: HttpRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
     [candidate] = candidates([found])
     context = _tested(request, found) | {
+        "login": Choices().of(found),
         "memberships": [(name, f'group:"{name}"', why) for name, why in candidate.memberships()],
         "variables": sorted(candidate.variable_sources().items()),
         "in_maintenance": "maintenance" in candidate.flags,

@@ -25,8 +25,10 @@ from automation.choose import FILTERS, filtered, matching
 from automation.dashboard.rights import require, why_not
 from automation.definitions.errors import QueryError
 from automation.definitions.query import parse
+from automation.login_choice import Choice, Choices
 from automation.models import Group, HostKey, Target, TargetTest
 from automation.models.inventory import HostKeyQuerySet
+from credentials.models import Credential
 
 PAGE_SIZE = 50
 ALARMS_SHOWN = 5
@@ -53,6 +55,7 @@ class TargetRow:
     target: Target
     groups: tuple[str, ...]
     last_test: TargetTest | None
+    login: Choice[Credential]
     overdue: bool = False
     """Its last test is older than two of the intervals at which targets are tested."""
 
@@ -146,10 +149,11 @@ def _targets_with(host_keys: HostKeyQuerySet, state: str) -> int:
 def _rows(page: Page[Target], tree: GroupTree) -> list[TargetRow]:
     shown = list(page)
     tests = TargetTest.objects.last_of(shown)
+    choices = Choices()
     found = []
     for each in candidates(shown, tree):
-        test = tests.get(each.target.pk)
-        found.append(TargetRow(each.target, each.groups, test, _is_overdue(each.target, test)))
+        test, login = tests.get(each.target.pk), choices.of(each.target)
+        found.append(TargetRow(each.target, each.groups, test, login, _is_overdue(each.target, test)))
     return found
 
 

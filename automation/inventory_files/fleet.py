@@ -8,6 +8,7 @@ from typing import Any
 
 from automation.belonging import Candidate, GroupTree, candidates
 from automation.definitions.query import Query
+from automation.login_choice import Choices
 from automation.models import Group, Target
 
 
@@ -59,8 +60,9 @@ def fleet_of(targets: Iterable[Target], query: Query | None = None) -> Fleet:
     named = {name for each in found for name in each.groups}
     chosen = [group for group in groups if query is None or group.name in named]
     names = {group.name for group in chosen}
+    choices = Choices()
     return Fleet(
-        targets=tuple(sorted((_target(each) for each in found), key=_name)),
+        targets=tuple(sorted((_target(each, choices) for each in found), key=_name)),
         groups=tuple(sorted((_group(group, names) for group in chosen), key=_name)),
     )
 
@@ -69,14 +71,15 @@ def _name(each: FleetTarget | FleetGroup) -> tuple[str, str]:
     return each.name.casefold(), each.name
 
 
-def _target(candidate: Candidate) -> FleetTarget:
+def _target(candidate: Candidate, choices: Choices) -> FleetTarget:
     target = candidate.target
+    credential = choices.of(target).credential
     memberships = candidate.memberships()
     return FleetTarget(
         name=target.name,
         address=target.address,
         port=target.port,
-        login=target.credential.username if target.credential else "",
+        login=credential.username if credential else "",
         is_windows=target.platform == Target.Platform.WINDOWS,
         transport=target.transport,
         environment=target.environment,

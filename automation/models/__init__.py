@@ -4,6 +4,7 @@ from automation.models.access import AnsweredRequest as AnsweredRequest
 from automation.models.access import ApiToken as ApiToken
 from automation.models.approvals import Participant as Participant
 from automation.models.authorities import HostCertificateAuthority as HostCertificateAuthority
+from automation.models.environments import EnvironmentDefault as EnvironmentDefault
 from automation.models.files import FilePiece as FilePiece
 from automation.models.files import StoredFile as StoredFile
 from automation.models.inventory import Group as Group

@@ -75,6 +75,14 @@ class Group(models.Model):
         help_text="Targets that this query names are in the group as well.",
     )
     variables = models.JSONField(default=dict, blank=True)
+    credential = models.ForeignKey(
+        "credentials.Credential",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="groups",
+        help_text="For its targets that have none of their own.",
+    )
 
     objects = GroupQuerySet.as_manager()
 
@@ -99,7 +107,7 @@ class TargetQuerySet(VisibleQuerySet["Target"]):
 
     def with_plan_parts(self) -> Self:
         """With everything a plan freezes, in a fixed number of queries."""
-        return self.select_related("credential").prefetch_related("groups", "host_keys")
+        return self.select_related("credential").prefetch_related("groups__credential", "host_keys")
 
     def bastions_of(self, targets: Iterable[Target]) -> dict[int, Target]:
         """All bastions on the ways to these targets, by id: one set of queries for each hop's depth."""

@@ -37,9 +37,11 @@ class QueueProbe(models.Model):
 
 
 class Installation(models.Model):
-    """The one row that names this installation; it stands in the path of our spools on targets."""
+    """The one row that names this installation; its name stands in the path of our spools on targets."""
 
     uuid = models.UUIDField(default=uuid.uuid4)
+    frozen_at = models.DateTimeField(null=True)
+    frozen_reason = models.TextField(blank=True)
 
     def __str__(self) -> str:
         return self.uuid.hex
@@ -48,3 +50,17 @@ class Installation(models.Model):
     def identity(cls) -> str:
         row, _ = cls.objects.get_or_create(pk=1)
         return row.uuid.hex[:16]
+
+    @classmethod
+    def frozen(cls) -> str:
+        """Why nothing may be run, asked or submitted now; empty when all goes its way."""
+        return cls.objects.filter(pk=1).values_list("frozen_reason", flat=True).first() or ""
+
+    @classmethod
+    def freeze(cls, reason: str) -> None:
+        """From now on nothing is run, asked or submitted. What is under way already is left alone."""
+        cls.objects.update_or_create(pk=1, defaults={"frozen_at": timezone.now(), "frozen_reason": reason})
+
+    @classmethod
+    def unfreeze(cls) -> None:
+        cls.objects.filter(pk=1).update(frozen_at=None, frozen_reason="")

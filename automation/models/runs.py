@@ -18,6 +18,8 @@ from automation.policy.rules import Facts
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
+RESTORED = "portal.restored"
+"""Code of everything that a restored backup ended."""
 APPROVAL_LASTS = timedelta(hours=24)
 
 

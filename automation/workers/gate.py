@@ -11,6 +11,7 @@ from django.db.models import Case, Q, Value, When
 from django.utils import timezone
 
 from automation.libraries.types import Credentials, Endpoint
+from automation.login_choice import credentials_now
 from automation.models import HostCertificateAuthority, HostKey, JobRun, RunTarget, Target, TargetLock
 from automation.models.inventory import fingerprint
 from automation.models.rows import insert_rows
@@ -117,7 +118,7 @@ class Drift:
 
     def __init__(self, run: JobRun, works: list[Work]) -> None:
         ids = {place["target"] for work in works for place in places(work.leaf)}
-        self.targets = _targets_now(ids) if ids else {}
+        self.targets = targets_now(ids) if ids else {}
         self._authorities = _authorities_now() if ids else frozenset()
         self._policy = _policy_now(run) if ids else None
         self._run = run
@@ -152,14 +153,14 @@ class Drift:
     def endpoint(self, work: Work, logins: Logins) -> Endpoint:
         """Where the frozen target is reached today, each bastion with its own login.
 
-        Raises DecryptionError, KeysUnusable; ValueError where the way is not whole.
+        Raises what `Logins.of` raises; ValueError where the way is not whole.
         """
 
         def login(hop: Place) -> Credentials:
             credential = self.targets[hop["target"]].credential
             if credential is None:
                 raise ValueError(f"bastion {hop['name']} has no credential; drift should have said so")
-            return logins.of(credential, hop["login"]).credentials
+            return logins.of(credential, hop["login"], run=work.row.run_id).credentials
 
         revoked = {pk: sorted(target.revoked_keys) for pk, target in self.targets.items()}
         return endpoint_of(work.leaf, login=login, revoked=revoked)
@@ -190,12 +191,14 @@ class TargetNow:
     credential: Credential | None
 
 
-def _targets_now(ids: set[int]) -> dict[int, TargetNow]:
-    """Plain columns instead of objects: most of a run's targets share few credentials."""
+def targets_now(ids: set[int]) -> dict[int, TargetNow]:
+    """These targets today. Plain columns instead of objects: most targets of a run share few credentials."""
     over = Q(maintenance_until__isnull=False, maintenance_until__lte=timezone.now())
     now = Case(When(Q(maintenance=True) & ~over, then=Value(value=True)), default=Value(value=False))
-    rows = list(Target.objects.filter(pk__in=ids).values_list("pk", "enabled", now, "credential_id"))
-    credentials = Credential.objects.in_bulk({credential for *_, credential in rows if credential})
+    rows = list(
+        Target.objects.filter(pk__in=ids).values_list("pk", "enabled", now, "environment", "credential_id")
+    )
+    credentials = credentials_now((target, env, own) for target, _, _, env, own in rows)
     decided = (HostKey.State.TRUSTED, HostKey.State.REVOKED)
     keys: dict[tuple[int, str], set[str]] = defaultdict(set)
     found = HostKey.objects.filter(target__in=ids, state__in=decided)
@@ -207,9 +210,9 @@ def _targets_now(ids: set[int]) -> dict[int, TargetNow]:
             in_maintenance=resting,
             trusted_keys=frozenset(keys[target, str(HostKey.State.TRUSTED)]),
             revoked_keys=frozenset(keys[target, str(HostKey.State.REVOKED)]),
-            credential=credentials.get(credential or 0),
+            credential=credentials[target],
         )
-        for target, enabled, resting, credential in rows
+        for target, enabled, resting, _, _ in rows
     }
 
 
@@ -241,6 +244,11 @@ def _credential_block(leaf: dict[str, Any], target: TargetNow) -> Block | None:
         return Block("credential.missing", "The target has no credential to log in with.")
     if not credential.enabled:
         return Block("credential.missing", f"The credential {credential.name!r} is disabled.")
+    if credential.expired:
+        return Block(
+            "credential.expired",
+            f"The credential {credential.name!r} has expired. Enter its new secrets and when those expire.",
+        )
     if credential.pk != leaf["credential"] or credential.username != leaf["login"]:
         return Block(
             "plan.changed",

@@ -19,21 +19,19 @@ from django.utils import timezone
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.envelope import Order
 from automation.models import Attempt, AttemptState, JobRun, RunTarget
-from automation.models.runs import FINAL
+from automation.models.runs import FINAL, RESTORED
 from automation.workers import messages
 from automation.workers.corrections import Corrections, correct_status
 from automation.workers.draining import draining
 from automation.workers.gate import Drift
 from automation.workers.inbox import Crew, Inbox
-from automation.workers.logins import Logins
+from automation.workers.logins import LOGIN_ERRORS, Logins, login_code
 from automation.workers.output import OutputStore
 from automation.workers.queue import enqueue
 from automation.workers.recorder import Recorder
 from automation.workers.shard import load_works
 from automation.workers.wire import Address, Errand, Wire
 from automation.workers.work import Work
-from credentials.keys import KeysUnusable
-from credentials.sealed import DecryptionError
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +55,7 @@ class Unanswered:
 News = messages.Message | Unanswered
 
 NO_ANSWER = "The target did not tell its end in time; the script may still be running."
+MAYBE_ANOTHER = "This try never started, but the portal that was replaced may have begun another one."
 NOT_PROVEN = "The target was restarted or its spool replaced since, so whether it ran cannot be known."
 
 
@@ -126,6 +125,7 @@ class Reconciliation:
 
     def carry(self) -> None:
         try:
+            self._logins.look_up(t.credential for t in self._drift.targets.values() if t.credential)
             self._tick([message for work in self._open.values() if (message := self._ask(work))])
             while self._open and self._in_time() and not draining():
                 if news := self._inbox.take(timeout=TAKE_SECONDS, linger=LINGER_SECONDS):
@@ -151,10 +151,10 @@ class Reconciliation:
         if credential is None:
             raise ValueError(f"{work.row} has no credential; drift should have said so")
         try:
-            login = self._logins.of(credential, work.leaf["login"])
+            login = self._logins.of(credential, work.leaf["login"], run=self._run_id)
             endpoint = self._drift.endpoint(work, self._logins)
-        except (DecryptionError, KeysUnusable) as error:
-            return Unanswered(work.position, "credential.unreadable", str(error))
+        except LOGIN_ERRORS as error:
+            return Unanswered(work.position, login_code(error), str(error))
         work.address = Address(work.position, endpoint, login.credentials)
         work.masker = login.masker
         # The run's secrets are deleted: what they would be masked in is not kept.
@@ -203,6 +203,8 @@ class Reconciliation:
         match message:
             case messages.Ended(end=end):
                 self._corrections.ended(run, work, end)
+            case messages.Fenced(proven=True) if run.stop_code == RESTORED:
+                self._corrections.still_unknown(work, "guard.fenced", MAYBE_ANOTHER)
             case messages.Fenced(proven=True) if work.tried.started_at is None:
                 self._corrections.never_started(run, work)
             case messages.Fenced():

@@ -150,6 +150,7 @@ class Execution:
 
     def carry(self) -> None:
         messages: list[Any] = []
+        self._steering.look_up(list(self._works.values()))
         while True:
             if messages or self._due():
                 self._tick(messages)

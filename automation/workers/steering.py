@@ -11,9 +11,11 @@ from django.utils import timezone
 from automation.forecast import NOT_RUN
 from automation.libraries.envelope import Order
 from automation.models import Attempt, AttemptState, JobRun, ResultState
+from automation.ways import places
 from automation.workers import gate
 from automation.workers.endings import Endings
 from automation.workers.errand import condition_holds, payload_of
+from automation.workers.logins import LOGIN_ERRORS, login_code
 from automation.workers.output import OutputStore
 from automation.workers.recorder import Recorder
 from automation.workers.reports import start_recovery
@@ -22,6 +24,7 @@ from automation.workers.settle import Verdict
 from automation.workers.supplies import Supplies
 from automation.workers.wire import Address, Errand, Wire
 from automation.workers.work import Work, begin_result
+from credentials.models import Credential
 
 OUTPUT_LIMIT = 1024**3
 REMARKS = 64 * 1024
@@ -43,6 +46,14 @@ class Steering:
         self._entering: list[tuple[Work, Begin]] = []
         self.waiting = False
         self.resting = False
+
+    def look_up(self, works: list[Work]) -> None:
+        """Read the secrets that other servers keep for these targets. Called outside of any transaction."""
+        if Credential.objects.filter(kind=Credential.Kind.VAULT).exists():
+            targets = gate.targets_now(
+                {place["target"] for work in works if not work.done for place in places(work.leaf)}
+            )
+            self._logins.look_up(target.credential for target in targets.values() if target.credential)
 
     def take_jobs(self) -> list[Callable[[], None]]:
         """The jobs decided on since the last call; run them after the commit."""
@@ -127,7 +138,10 @@ class Steering:
         block = drift.blocks(work)
         if block is not None:
             return Verdict(ResultState.BLOCKED, block.code, block.message)
-        self._locate(work, drift)
+        try:
+            self._locate(work, drift)
+        except LOGIN_ERRORS as error:
+            return Verdict(ResultState.BLOCKED, login_code(error), str(error))
         return None
 
     def _lacking(self, work: Work) -> Verdict | None:
@@ -143,7 +157,7 @@ class Steering:
         credential = drift.targets[work.leaf["target"]].credential
         if credential is None:
             raise ValueError(f"{work.row} has no credential; drift should have said so")
-        login = self._logins.of(credential, work.leaf["login"])
+        login = self._logins.of(credential, work.leaf["login"], run=work.row.run_id)
         endpoint = drift.endpoint(work, self._logins)
         work.address, work.masker = Address(work.position, endpoint, login.credentials), login.masker
 
@@ -195,9 +209,14 @@ class Steering:
         attempt = work.tried
         if work.address is None:
             if not drift.way_is_whole(work):
-                self._nobody_to_ask(run, work, attempt)
+                text = "The target, a bastion or a credential was deleted while the step was under way."
+                self._nobody_to_ask(run, work, "credential.missing", text)
                 return
-            self._locate(work, drift)
+            try:
+                self._locate(work, drift)
+            except LOGIN_ERRORS as error:
+                self._nobody_to_ask(run, work, login_code(error), str(error))
+                return
         if work.output is None:
             work.output = OutputStore(attempt, work.masker)
         if attempt.state == AttemptState.CLAIMED and (blocked := self._lacking(work)):
@@ -207,11 +226,11 @@ class Steering:
         else:
             self._pick_up(run, work, attempt)
 
-    def _nobody_to_ask(self, run: JobRun, work: Work, attempt: Attempt) -> None:
-        """The target or its credential was deleted while an attempt was open."""
-        text = "The target, a bastion or a credential was deleted while the step was under way."
+    def _nobody_to_ask(self, run: JobRun, work: Work, code: str, text: str) -> None:
+        """Nobody can log in any more while an attempt is open."""
+        attempt = work.tried
         if attempt.state == AttemptState.CLAIMED or attempt.mode == Attempt.Mode.PLAIN:
-            self._endings.give_up(run, work, Verdict(ResultState.BLOCKED, "credential.missing", text))
+            self._endings.give_up(run, work, Verdict(ResultState.BLOCKED, code, text))
         else:
             self._endings.unknown(run, work, text)
 

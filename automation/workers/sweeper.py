@@ -10,7 +10,15 @@ from django.db.models import F
 from django.utils import timezone
 
 from automation.decide import expire
-from automation.models import AnsweredRequest, JobRun, QueueProbe, RunStatus, Shard, WorkerProcess
+from automation.models import (
+    AnsweredRequest,
+    Installation,
+    JobRun,
+    QueueProbe,
+    RunStatus,
+    Shard,
+    WorkerProcess,
+)
 from automation.workers.clock import lease_clock
 from automation.workers.queue import Cluster, enqueue
 from automation.workers.reconcile import wake_reconciliation
@@ -39,6 +47,10 @@ class Sweeper:
         if now - self._last_round > GAP_SECONDS:
             # We, or the database, were away: holders could not renew either. Give them one lease to do so.
             self._patient_until = now + Shard.LEASE_SECONDS
+        if Installation.frozen():
+            probe_queues()  # else the workers would be taken for stuck
+            self._last_round = now
+            return
         wake_runs()
         wake_shards(take_over=now >= self._patient_until)
         for run_id in JobRun.objects.overdue_for_approval().values_list("pk", flat=True):

@@ -20,11 +20,10 @@ from automation.libraries.types import Credentials, Endpoint
 from automation.models import HostKey, Installation, Spool, Target, TargetTest
 from automation.models.inventory import fingerprint
 from automation.ways import Ways
-from automation.workers.logins import Logins
+from automation.workers.logins import LOGIN_ERRORS, Logins, login_code
 from automation.workers.reach import Place, endpoint_of, keep_shown_key
-from credentials.keys import KeysUnusable
 from credentials.models import Credential
-from credentials.sealed import DecryptionError
+from credentials.vault import VaultUnusable
 
 WIDTH = 8
 """Targets that are looked at side by side."""
@@ -91,6 +90,9 @@ class Preparer:
         if test is None:
             return None
         target = test.target
+        if frozen := Installation.frozen():
+            test.refuse("portal.frozen", frozen, "An administrator ends that: manage.py unfreeze.")
+            return None
         if target.transport != Target.Transport.SSH:
             test.refuse(
                 "transport.unsupported",
@@ -100,8 +102,10 @@ class Preparer:
             return None
         try:
             return self._look(test, target)
-        except (DecryptionError, KeysUnusable) as error:
-            test.refuse("credential.unreadable", str(error), "Enter the secrets of its credential anew.")
+        except VaultUnusable as error:
+            test.refuse(error.code, error.message, error.next_step)
+        except LOGIN_ERRORS as error:
+            test.refuse(login_code(error), str(error), "Enter the secrets of its credential anew.")
         except ValueError as error:
             test.refuse("target.way", str(error), "Give one of them another bastion.")
         return None
@@ -109,7 +113,7 @@ class Preparer:
     def _look(self, test: TargetTest, target: Target) -> Look:
         ways = Ways.of([target])
         leaf = ways.place(target) | {"via": ways.via(target)}
-        logins = {hop.pk: self._login(hop.credential) for hop in target.way(ways.bastions)}
+        logins = {hop.pk: self._login(ways.choices.of(hop).credential) for hop in target.way(ways.bastions)}
         revoked = {each.pk: each.revoked_keys() for each in (target, *ways.bastions.values())}
 
         def login(place: Place) -> Credentials:
@@ -117,13 +121,13 @@ class Preparer:
 
         endpoint = endpoint_of(leaf, login=login, revoked=revoked)
         sends_nothing = test.kind == TargetTest.Kind.SCAN
-        own = Credentials(username="") if sends_nothing else self._login(target.credential)
+        own = Credentials(username="") if sends_nothing else self._login(ways.choices.of(target).credential)
         # By the clock sudo is tried only where it has worked: elsewhere it would alarm somebody every hour.
         try_sudo = not test.scheduled or target.spools.filter(become=True).exists()
         return Look(test, leaf, endpoint, own, try_sudo)
 
     def _login(self, credential: Credential | None) -> Credentials:
-        if credential is None or not credential.enabled:
+        if credential is None or not credential.enabled or credential.expired:
             # A look goes as far as it can without one: the machine's identity is learned all the same.
             return Credentials(username="")
         return self._logins.of(credential, credential.username).credentials

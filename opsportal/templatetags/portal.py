@@ -5,6 +5,7 @@ from typing import Any
 
 from django import template
 from django.contrib import admin
+from django.db import DatabaseError
 from django.template import RequestContext
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
@@ -12,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from automation.models import Installation
 from opsportal.states import look_of
 
 register = template.Library()
@@ -124,6 +126,15 @@ def nav_link(context: RequestContext, name: str, label: str, icon_name: str) -> 
         icon(icon_name),
         label,
     )
+
+
+@register.simple_tag
+def frozen_reason() -> str:
+    """Why the portal is frozen; empty when it is not."""
+    try:
+        return Installation.frozen()
+    except DatabaseError:  # the page that tells of it has this banner's place, too
+        return ""
 
 
 @register.simple_tag

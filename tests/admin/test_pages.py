@@ -14,7 +14,15 @@ from django.test import Client
 from django.urls import reverse
 
 from aiworkflows.models import LearnedChoice
-from automation.models import ApiToken, Group, HostCertificateAuthority, HostKey, JobRun, Target
+from automation.models import (
+    ApiToken,
+    EnvironmentDefault,
+    Group,
+    HostCertificateAuthority,
+    HostKey,
+    JobRun,
+    Target,
+)
 from credentials.models import Credential
 from tests.admin.conftest import PASSWORD, SUDO
 
@@ -22,6 +30,7 @@ Token = tuple[ApiToken, str]
 SHOWN_MODELS = {
     "aiworkflows.LearnedChoice",
     "automation.ApiToken",
+    "automation.EnvironmentDefault",
     "automation.Group",
     "automation.HostCertificateAuthority",
     "automation.HostKey",
@@ -39,6 +48,7 @@ def rows(credential: Credential, host_key: HostKey, run: JobRun, token: Token) -
     """At least one row of every model."""
     HostCertificateAuthority.objects.create(name="site", key_type=host_key.key_type, key=host_key.key)
     LearnedChoice.objects.learn("give software-name some love", "reload-service")
+    EnvironmentDefault.objects.create(environment="lab", credential=credential)
 
 
 def addresses(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -90,6 +100,7 @@ def test_every_page_opens_or_is_refused_and_none_shows_a_secret(admin: Client, t
         ("automation_target", {"add", "delete"}),
         ("automation_group", {"add", "delete"}),
         ("credentials_credential", {"add", "delete"}),
+        ("automation_environmentdefault", {"add", "delete"}),
         ("auth_user", {"add", "delete"}),
         ("automation_apitoken", {"add"}),
         ("automation_hostkey", set()),

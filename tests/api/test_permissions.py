@@ -11,7 +11,15 @@ from django.urls import URLPattern, get_resolver
 from rest_framework.test import APIClient
 
 from automation.api.groups import GroupViews
-from automation.models import Group, HostCertificateAuthority, HostKey, JobRun, StoredFile, Target
+from automation.models import (
+    EnvironmentDefault,
+    Group,
+    HostCertificateAuthority,
+    HostKey,
+    JobRun,
+    StoredFile,
+    Target,
+)
 from automation.models.workflows import Workflow
 from automation.roles import ROLES, SCOPES
 from credentials.models import Credential
@@ -34,6 +42,13 @@ TABLE: dict[str, dict[str, str]] = {
     "inventory/export/": {"GET": "inventory:read"},
     "credentials/": {"GET": "inventory:read", "POST": "credentials:write"},
     "credentials/<pk>/": {
+        "GET": "inventory:read",
+        "PATCH": "credentials:write",
+        "DELETE": "credentials:write",
+    },
+    "credentials/<pk>/test/": {"POST": "credentials:write"},
+    "environment-defaults/": {"GET": "inventory:read", "POST": "credentials:write"},
+    "environment-defaults/<pk>/": {
         "GET": "inventory:read",
         "PATCH": "credentials:write",
         "DELETE": "credentials:write",
@@ -130,6 +145,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
     """A row for every kind of path."""
     credential = Credential(name="ops", kind="password", username="ops")
     credential.set_secrets(password=Secret("hunter2hunter2"))
+    default = EnvironmentDefault.objects.create(environment="lab", credential=credential)
     target = Target.objects.get(name="web1")
     key = HostKey.objects.saw(target, "ssh-ed25519", HOST_KEY, HostKey.State.PENDING)
     authority = HostCertificateAuthority.objects.create(name="site", key_type="ssh-ed25519", key=HOST_KEY)
@@ -141,6 +157,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "targets": str(target.pk),
         "groups": str(Group.objects.get().pk),
         "credentials": str(credential.pk),
+        "environment-defaults": str(default.pk),
         "host-keys": str(key.pk),
         "host-certificate-authorities": str(authority.pk),
         "workflows": "uptime",

@@ -109,7 +109,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
             brought_to(run, "succeeded", good=2)
     client = browser_of(ann)
     client.get("/now/")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(15):
         client.get("/now/")
 
 

@@ -270,7 +270,7 @@ def test_the_page_takes_as_many_queries_for_many_targets_as_for_few(
 ) -> None:
     add_targets(targets)
     run, client = submit_update(ana), signed_in(ben)
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         assert client.get(f"/runs/{run.pk}/").status_code == 200
 
 

@@ -197,7 +197,7 @@ def test_the_page_takes_as_many_queries_for_many_targets_as_for_few(
     vera: Client, targets: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     run = running(targets)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         assert vera.get(f"/runs/{run.pk}/").status_code == 200
 
 

@@ -101,7 +101,7 @@ def test_the_list_needs_the_same_queries_however_many_rows(
     for _ in range(count):
         run_of(ann)
     client = browser_of(ann)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         client.get("/runs/?q=touch&mine=1")
 
 

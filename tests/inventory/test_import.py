@@ -11,7 +11,7 @@ from automation.belonging import candidates
 from automation.inventory_files.ansible import expand
 from automation.models import Group, HostKey, Target
 from credentials.models import Credential
-from tests.api.conftest import HOST_KEY, bearer, token_text
+from tests.api.conftest import HOST_KEY, bearer, session, token_text
 from tests.inventory.conftest import group, target
 
 pytestmark = pytest.mark.django_db
@@ -244,6 +244,20 @@ def test_logins_are_tied_to_addresses_only_by_who_may_write_credentials(people: 
         assert answer.status_code == 400 and "credentials:write" in answer.json()["errors"][0]["message"]
         assert CANARY not in answer.content.decode()
     assert imported(narrow, "name,address\nweb2,10.0.0.2\n", "csv").status_code == 200
+
+
+def test_a_groups_login_is_tied_to_addresses_only_by_who_may_write_credentials(
+    people: dict[str, Any],
+) -> None:
+    narrow = bearer(token_text(people["admin"], scopes=["inventory:write", "inventory:read"]))
+    login = Credential.objects.create(name="ops", kind="password", username="ops")
+    group("web", credential=login)
+    target("web1", "web")
+    for text in ("web1,10.6.6.6,", "web2,10.0.0.2,web"):
+        answer = imported(narrow, f"name,address,groups\n{text}\n", "csv")
+        assert answer.status_code == 400 and "credentials:write" in answer.json()["errors"][0]["message"]
+    wide = session(people["admin"])
+    assert imported(wide, "name,address,groups\nweb2,10.0.0.2,web\n", "csv").status_code == 200
 
 
 def test_only_a_person_vouches_for_host_keys(admin: APIClient, clients: dict[str, APIClient]) -> None:
