@@ -89,16 +89,25 @@ def test_manage_passes_arguments_on_and_keeps_the_working_directory(clone: Clone
 def test_test_runs_lint_types_and_everything(clone: Clone) -> None:
     assert clone.ops("test").returncode == 0
     calls = clone.calls()
-    assert [call.split()[0] for call in calls[:-3]] == ["python", "ruff", "ruff", "mypy", "python"]
+    assert [call.split()[0] for call in calls[:-4]] == ["python", "ruff", "ruff", "mypy", "python"]
     # Side by side: any may be the first.
-    first, second, third = sorted(calls[-3:])
-    assert (first, second) == ("python -m pytest", "python -m pytest tests/browser")
-    assert third.startswith("python -m pytest tests/on_postgresql tests/workers ")
+    rest, targets, browser, postgresql = sorted(calls[-4:])
+    on_targets = targets.split()[3:]
+    assert rest.split()[3:] == [f"--ignore={folder}" for folder in on_targets]
+    assert "tests/acceptance" in on_targets
+    assert browser == "python -m pytest tests/browser"
+    assert postgresql.startswith("python -m pytest tests/on_postgresql ")
+
+
+def test_a_failure_on_real_targets_is_told(clone: Clone) -> None:
+    python = clone.bin / "python"
+    python.write_text(python.read_text() + 'case "$*" in "-m pytest tests/acceptance"*) exit 1 ;; esac\n')
+    assert clone.ops("test").returncode == 1
 
 
 def test_the_browser_tests_run_also_after_others_failed_and_the_failure_is_told(clone: Clone) -> None:
     python = clone.bin / "python"
-    python.write_text(python.read_text() + '[ "$*" != "-m pytest" ]\n')
+    python.write_text(python.read_text() + 'case "$*" in "-m pytest --ignore"*) exit 1 ;; esac\n')
     assert clone.ops("test").returncode == 1
     assert "python -m pytest tests/browser" in clone.calls()
 
