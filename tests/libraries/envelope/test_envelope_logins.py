@@ -227,12 +227,15 @@ def test_a_perl_of_another_machine_asks_the_program_for_a_session(tmp_path: Path
     )
     known, unknown = b"%SETSID = (62 =>", b"%SETSID = (99 =>"
     assert known in upload.data
-    channel = login.connection.open_channel(upload.command, deadline=soon())
-    channel.send(upload.data.replace(known, unknown), deadline=soon())
-    said = b""
-    while not channel.ended and channel.wait(deadline=soon()):
+    deadline = soon()
+    channel = login.connection.open_channel(upload.command, deadline=deadline)
+    channel.send(upload.data.replace(known, unknown), deadline=deadline)
+    said = complained = b""
+    while not channel.ended and channel.wait(deadline=deadline):
         said += channel.read("stdout")
-    assert b"leads\n" in said
+        complained += channel.read("stderr")
+    login.connection.close()
+    assert b"leads\n" in said, complained
 
 
 def test_a_systemd_that_refuses_a_scope_leaves_the_script_to_the_shell(tmp_path: Path) -> None:
