@@ -13,6 +13,7 @@ FAULTS, SEED = 50, 2026
 
 
 @pytest.mark.hosts
+@pytest.mark.timeout(960)
 def test_fifty_faults_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
     require_hosts()
     # A process of its own: the round works on a real installation, not on the tests' settings and database.
