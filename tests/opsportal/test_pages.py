@@ -48,6 +48,7 @@ def test_the_queue_s_own_pages_are_gone(admin_client: Client) -> None:
     assert admin_client.get("/admin/django_q/").status_code == 404
 
 
+@pytest.mark.django_db
 def test_an_unsafe_method_without_a_csrf_token_is_refused() -> None:
     strict = Client(enforce_csrf_checks=True)
     assert strict.post("/admin/login/", {"username": "x"}).status_code == 403
