@@ -13,7 +13,9 @@ class AiRoleConfig(AppConfig):
     name = "opsportal"
 
     def ready(self) -> None:
-        post_migrate.connect(make_role_groups, sender=self, dispatch_uid="opsportal.ai_role.roles")
+        # The frame has no tables, so it is never told of a migration; the app that has some is.
+        sender = apps.get_app_config("aiworkflows")
+        post_migrate.connect(make_role_groups, sender=sender, dispatch_uid="opsportal.ai_role.roles")
 
 
 def make_role_groups(sender: AppConfig, using: str, **kwargs: Any) -> None:
