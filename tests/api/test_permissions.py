@@ -87,6 +87,7 @@ TABLE: dict[str, dict[str, str]] = {
     "runs/<pk>/approve/": {"POST": "runs:approve"},
     "runs/<pk>/reject/": {"POST": "runs:approve"},
     "runs/<pk>/cancel/": {"POST": "runs:control"},
+    "me/": {"GET": "runs:read"},
     "tokens/": {"GET": "runs:read", "POST": "runs:read"},
     "tokens/<pk>/": {"DELETE": "runs:read"},
 }

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from opsportal.parts import ROLES
 from opsportal.role_checks import role
@@ -48,3 +49,9 @@ def test_the_ai_role_installs_nothing_that_executes_and_the_automation_role_noth
     assert not {"automation", "credentials", "django_q"} & set(ROLES["ai"].apps)
     assert "aiworkflows" not in ROLES["automation"].apps
     assert (ROLES["all"].port, ROLES["automation"].port, ROLES["ai"].port) == (3003, 3003, 3005)
+
+
+def test_the_ai_role_refuses_to_start_workers(settings: Any) -> None:
+    settings.ROLE, settings.PARTS = "ai", ROLES["ai"]
+    with pytest.raises(CommandError, match="OPSPORTAL_ROLE=ai has no workers"):
+        call_command("workers", skip_checks=True)

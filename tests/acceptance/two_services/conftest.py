@@ -32,7 +32,10 @@ class Browser:
 
     def __init__(self, installation: Installation, name: str) -> None:
         self._http = httpx.Client(
-            base_url=f"http://127.0.0.1:{installation.portal.port}", follow_redirects=True, timeout=60
+            base_url=f"http://127.0.0.1:{installation.portal.port}",
+            follow_redirects=True,
+            timeout=60,
+            limits=httpx.Limits(max_keepalive_connections=0),  # so there is nothing to close
         )
         self._http.get("/sign-in/")
         answer = self.send("/sign-in/", username=name, password=PASSWORD)
@@ -71,8 +74,8 @@ def services(tmp_path_factory: pytest.TempPathFactory, farm: Farm) -> Iterator[T
     services = TwoServices(ai, automation)
     try:
         automation.load({"hosts": [row(farm, number) for number in range(2)]})
-        # Who asks at the one may approve at the other: the rules there must tell it is one person.
-        automation.manage("create_user", "clara", "--role", "approver", "--password-stdin", stdin=PASSWORD)
+        # At the other service she may approve: that she may not here is not for want of a role.
+        automation.manage("create_user", "clara", "--role", "admin", "--password-stdin", stdin=PASSWORD)
         file = folder.with_suffix(".token")
         file.write_text(automation.token("robot", "ai", "inventory:read", "runs:read", "runs:submit"))
         ai.portal.settings.update(
@@ -80,8 +83,9 @@ def services(tmp_path_factory: pytest.TempPathFactory, farm: Farm) -> Iterator[T
             OPSPORTAL_AUTOMATION_URL=f"http://127.0.0.1:{automation.portal.port}",
             OPSPORTAL_AUTOMATION_TOKEN_FILE=str(file),
         )
-        ai.start()
-        ai.manage("create_user", "clara", "--role", "operator", "--password-stdin", stdin=PASSWORD)
+        ai.portal.start_and_wait()
+        for name in ("clara", "olivia"):
+            ai.manage("create_user", name, "--role", "operator", "--password-stdin", stdin=PASSWORD)
         yield services
     finally:
         services.end()
