@@ -27,7 +27,7 @@ class Parts:
     workers: bool = True
     # Template libraries that stand in for those of an app that is not there.
     libraries: Mapping[str, str] | None = None
-    # Commands of the frame that speak of tables which are not there.
+    # Commands of the frame that speak of what is not there.
     without: tuple[str, ...] = ()
 
 
@@ -62,6 +62,7 @@ AUTOMATION: Final = Parts(
     verify_keys=ALL.verify_keys,
     installation=ALL.installation,
     libraries={"proposals": "opsportal.no_proposals"},
+    without=("demo",),
 )
 AI: Final = Parts(
     port=3005,
@@ -76,6 +77,6 @@ AI: Final = Parts(
     readiness="opsportal.ai_role.readiness.CHECKS",
     lease_watch="opsportal.watches.NoLeases",
     workers=False,
-    without=("backup", "restore", "unfreeze", "rotate_credentials", "opsworker"),
+    without=("backup", "restore", "unfreeze", "rotate_credentials", "opsworker", "demo"),
 )
 ROLES: Final[Mapping[str, Parts]] = {"all": ALL, "automation": AUTOMATION, "ai": AI}
