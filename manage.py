@@ -55,7 +55,7 @@ def main() -> None:
         sys.exit(f"OpsPortal cannot start. {error}")
     if arguments[1:2] and arguments[1] in settings.PARTS.without:
         sys.exit(
-            f"OPSPORTAL_ROLE={settings.ROLE} has no `{arguments[1]}`: what it is about is not kept here."
+            f"OPSPORTAL_ROLE={settings.ROLE} has no `{arguments[1]}`: nothing for it is kept here."
         )
     execute_from_command_line(arguments)
 

@@ -146,6 +146,7 @@ def test_the_administration_pages_have_what_the_service_has(services: TwoService
 
 def test_the_ai_service_has_no_workers(services: TwoServices) -> None:
     assert len(services.ai.portal.pids()) == 2  # up and web
+    services.ai.manage("opsworker", "execution", status=1)
 
 
 def test_readyz_tells_that_the_automation_service_refuses_the_token_or_is_away(services: TwoServices) -> None:
