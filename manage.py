@@ -54,9 +54,7 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"OpsPortal cannot start. {error}")
     if arguments[1:2] and arguments[1] in settings.PARTS.without:
-        sys.exit(
-            f"OPSPORTAL_ROLE={settings.ROLE} has no `{arguments[1]}`: nothing for it is kept here."
-        )
+        sys.exit(f"OPSPORTAL_ROLE={settings.ROLE} has no `{arguments[1]}`: nothing for it is kept here.")
     execute_from_command_line(arguments)
 
 
