@@ -165,6 +165,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "runs": str(run.pk),
         "tokens": "1",
         "inventory": "",
+        "me": "",
     }
 
 
