@@ -35,6 +35,7 @@ def main() -> None:
         os.environ.setdefault("OPSPORTAL_DATA", before)
 
     from django import setup
+    from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
@@ -52,6 +53,8 @@ def main() -> None:
         setup()
     except ImproperlyConfigured as error:
         sys.exit(f"OpsPortal cannot start. {error}")
+    if arguments[1:2] and arguments[1] in settings.PARTS.without:
+        sys.exit(f"OPSPORTAL_ROLE={settings.ROLE} has no `{arguments[1]}`: nothing for it is kept here.")
     execute_from_command_line(arguments)
 
 

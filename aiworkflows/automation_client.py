@@ -24,6 +24,7 @@ from aiworkflows.client_types import (
     EventPage,
     Group,
     Health,
+    Me,
     Proposal,
     Run,
     StepResult,
@@ -76,6 +77,10 @@ class AutomationClient:
     def close(self) -> None:
         """Let go of the pooled connections."""
         self._wire.close()
+
+    def me(self) -> Me:
+        """Say whose rights these calls have, and which."""
+        return Me.from_json(self._get("me/"))
 
     # -- inventory and catalogue -------------------------------------------------------------------
 

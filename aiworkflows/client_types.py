@@ -141,6 +141,20 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Me:
+    """Who the automation service says we are: the user's name, the token's kind, and what is allowed."""
+
+    name: str
+    kind: str
+    scopes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Json) -> "Me":
+        """Read the body of `GET /me/`."""
+        return cls(name=str(data["name"]), kind=str(data["kind"]), scopes=tuple(map(str, data["scopes"])))
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One submission and how it stands."""
 

@@ -88,8 +88,11 @@ class Proposal(models.Model):
 
     @property
     def idempotency_key(self) -> str:
-        """Always the same, so that a proposal becomes one run however often it is submitted."""
-        return f"proposal-{self.pk}"
+        """Always the same, so that a proposal becomes one run however often it is submitted.
+
+        The moment tells it from that of another AI service, or of an earlier database, with the same token.
+        """
+        return f"proposal-{self.pk}-{self.created.timestamp():.0f}"
 
     def given_answers(self) -> Answers:
         """What was answered so far."""

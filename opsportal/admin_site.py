@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from unfold.sites import UnfoldAdminSite
 
-from automation.models import Installation
-from automation.models.access import may
+from automation.scopes import may
+from opsportal.freezing import frozen_now
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -61,4 +61,4 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # the package has
 
 def frozen_badge(request: HttpRequest) -> list[str]:
     """What the theme shows beside the title of each page: a word and its colour, or nothing."""
-    return ["Frozen: ./ops manage unfreeze", "danger"] if Installation.frozen() else []
+    return ["Frozen: ./ops manage unfreeze", "danger"] if frozen_now() else []

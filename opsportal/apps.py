@@ -5,7 +5,7 @@ from django.contrib import admin
 from django_q.signing import SignedPackage
 
 from automation.workers import task_packages
-from opsportal import checks, database_checks  # noqa: F401  they register themselves
+from opsportal import checks, database_checks, role_checks  # noqa: F401  they register themselves
 
 
 class OpsPortalConfig(AppConfig):

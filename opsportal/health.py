@@ -6,10 +6,10 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from automation.workers.leases import fresh_clusters
 from opsportal.database_trouble import in_words, trouble, waiting_migrations
 
 logger = logging.getLogger(__name__)
@@ -50,13 +50,8 @@ def _migrations() -> str:
     return f"{waiting} migrations are not applied: run `./ops manage migrate`" if waiting else ""
 
 
-def _workers() -> str:
-    silent = sorted(set(settings.Q_CLUSTER["ALT_CLUSTERS"]) - fresh_clusters())
-    return f"no worker heartbeat in the last 30 s: {', '.join(silent)}" if silent else ""
-
-
 CHECKS: dict[str, Callable[[], str]] = {
     "database": trouble,
     "migrations": _migrations,
-    "workers": _workers,
+    **import_string(settings.PARTS.readiness),
 }

@@ -32,7 +32,8 @@ def whole_portal(
     environment = _environment(host, port)
     web = Supervised("web", _command("web", "--host", host, "--port", str(port)), environment, console)
     children = [Supervised(name, _command(*words), environment, console) for name, words in beside]
-    children += _workers(console, environment, control=1, execution=workers)
+    if settings.PARTS.workers:
+        children += _workers(console, environment, control=1, execution=workers)
     return Supervisor(web, children, console, host=_reachable(host), port=port)
 
 

@@ -13,6 +13,7 @@ from opsportal.database_url import database_settings
 from opsportal.encryption_keys import live_keys
 from opsportal.env_readers import EnvReader, SettingError
 from opsportal.kerberos import point_kerberos
+from opsportal.parts import ROLES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_directory(os.environ)
@@ -22,9 +23,16 @@ env = EnvReader({**read_env_file(DATA_DIR), **os.environ})
 SECRET_KEY, encryption_keys = read_keys(env, DATA_DIR)
 FIELD_ENCRYPTION_KEY = live_keys(encryption_keys, DATA_DIR)  # the first encrypts, all decrypt
 
+# --- Which part of the portal this is: all of it, or one of two services that meet only over HTTP -------
+ROLE = env.choice("OPSPORTAL_ROLE", ("all", "automation", "ai"))
+PARTS = ROLES[ROLE]
+# Where the automation service is, when this is the AI service; `opsportal.role_checks` looks at both.
+AUTOMATION_URL = env.text("OPSPORTAL_AUTOMATION_URL").rstrip("/")
+AUTOMATION_TOKEN = env.secret("OPSPORTAL_AUTOMATION_TOKEN")
+
 # --- Where we are reached --------------------------------------------------------------------------------
 DEBUG = env.boolean("OPSPORTAL_DEBUG", default=False)
-PORT = env.integer("OPSPORTAL_PORT", 3003, at_least=1, at_most=65535)
+PORT = env.integer("OPSPORTAL_PORT", PARTS.port, at_least=1, at_most=65535)
 PUBLIC_URL = env.text("OPSPORTAL_PUBLIC_URL").rstrip("/")
 public = urlsplit(PUBLIC_URL)
 if PUBLIC_URL and (public.scheme not in {"http", "https"} or not public.hostname):
@@ -33,7 +41,6 @@ if PUBLIC_URL and (public.scheme not in {"http", "https"} or not public.hostname
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 ALLOWED_HOSTS = [*LOOPBACK, *env.words("OPSPORTAL_ALLOWED_HOSTS"), *filter(None, [public.hostname])]
 ZONE = env.text("OPSPORTAL_ZONE")
-ROLE = env.choice("OPSPORTAL_ROLE", ("all", "automation", "ai"))
 
 # The rules that say how many people must agree to which runs.
 OPSPORTAL_POLICY = env.path("OPSPORTAL_POLICY", BASE_DIR / "automation/policy/default.yaml")
@@ -55,11 +62,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "django_q",
-    "opsportal",
-    "credentials",
-    "automation",
-    "aiworkflows",
+    *PARTS.apps,
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -94,17 +97,14 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "libraries": dict(PARTS.libraries or {}),
         },
     }
 ]
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "automation.api.problems.exception_handler",
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "automation.api.authentication.BearerAuthentication",
-        "automation.api.authentication.InProcessAuthentication",
-        "automation.api.authentication.SessionAuthentication",
-    ],
+    "DEFAULT_AUTHENTICATION_CLASSES": list(PARTS.authentication),
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe fields to whoever asks
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -177,12 +177,13 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Administration pages --------------------------------------------------------------------------------
 def admin_section(title: str, *entries: tuple[str, str, str]) -> dict[str, Any]:
-    """A part of the sidebar: the entries' titles, symbols and lists."""
+    """A part of the sidebar: the entries' titles, symbols and lists, of the apps that our role has."""
     return {
         "title": title,
         "items": [
             {"title": name, "icon": symbol, "link": reverse_lazy(f"admin:{rows}_changelist")}
             for name, symbol, rows in entries
+            if rows.partition("_")[0] in {"auth", *PARTS.apps}
         ],
     }
 

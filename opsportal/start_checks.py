@@ -1,18 +1,16 @@
 """What must be true before any process of ours does its work."""
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
+from django.utils.module_loading import import_string
 
-from credentials.canary import named, unreadable_secrets, verify_keys
 from credentials.keys import KeysUnusable
 from opsportal.database_trouble import in_words, trouble, waiting_migrations
-
-logger = logging.getLogger(__name__)
 
 MIGRATING = 0x6F707321  # our number among this database's advisory locks
 
@@ -35,17 +33,13 @@ def require_database() -> None:
 def require_keys() -> None:
     """Raises CommandError, with the next step, unless the configured keys are those of this database.
 
-    A single secret that no key reads does not stop the start: it is named, and whoever uses it is refused.
+    A role that keeps no credentials has nothing that could be read with the wrong ones.
     """
     require_database()
+    if not settings.PARTS.verify_keys:
+        return
     try:
-        verify_keys()
-        if lost := unreadable_secrets():
-            logger.error(
-                "No configured key reads: %s. Add the key they were written with to the end of "
-                "OPSPORTAL_ENCRYPTION_KEYS, or enter these secrets anew.",
-                named(lost),
-            )
+        import_string(settings.PARTS.verify_keys)()
     except KeysUnusable as error:
         raise CommandError(str(error)) from error
 

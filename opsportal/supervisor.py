@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+
 from opsportal.console import Console
 from opsportal.parent_death import adopt_orphans
 from opsportal.process_groups import living_sessions
 from opsportal.supervised import Supervised
-from opsportal.watches import SILENCE_SECONDS, LeaseWatch, NoWeb, WebWatch
+from opsportal.watches import SILENCE_SECONDS, NoWeb, WebWatch
 
 TICK = 0.1
 GRACE_SECONDS = 10.0
@@ -38,7 +41,7 @@ class Supervisor:
         self.children = [*filter(None, [web]), *workers]
         self.console = console
         self.web_watch = WebWatch(host, port) if web else NoWeb()
-        self.lease_watch = LeaseWatch()
+        self.lease_watch = import_string(settings.PARTS.lease_watch)()
         self.signals = 0
         self.last_look = 0.0
 
@@ -110,7 +113,8 @@ class Supervisor:
         for worker in self.workers:
             worker.ended.clear()
         living = [worker.generation for worker in self.workers if worker.running]
-        return self.lease_watch.update(living=living, gone=gone)
+        silent: list[str] = self.lease_watch.update(living=living, gone=gone)
+        return silent
 
     def _end(self) -> None:
         self.console.say("ending; once more to end at once")

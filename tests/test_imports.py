@@ -26,6 +26,14 @@ RULES = {
     "automation.models": ("automation.workers", "automation.api", "automation.consumers", "django_q"),
     "automation.workers": ("automation.api", "automation.consumers"),
     "automation.policy": ("automation.workers", "automation.api"),
+    # Its process has none of their tables.
+    "opsportal.ai_role": (
+        "credentials",
+        "automation.models",
+        "automation.api",
+        "automation.workers",
+        "django_q",
+    ),
     "credentials.secret": ("django",),
     "credentials.certificates": ("django",),
 }

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpResponseBase, JsonResponse
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.exceptions import NotAuthenticated, NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -76,6 +76,17 @@ class ProposalViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
                 by_a_person=self._by_a_person(),
             )
         return Response(run.raw, status=201)
+
+    @action(detail=True, methods=["get"])
+    def run(self, request: Request, pk: str) -> Response:
+        """The proposal's run as it stands at the automation service, with its `results`."""
+        number = self.get_object().run
+        if number is None:
+            raise NotFound("This proposal is no run yet.")
+        with self._client() as client:
+            now = client.status(number)
+            rows = [row.raw for row in client.results(number)]
+        return Response({**now.raw, "results": rows})
 
     def handle_exception(self, exc: Exception) -> Response:
         answer: HttpResponseBase

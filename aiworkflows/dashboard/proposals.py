@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -82,7 +83,13 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
         return _shown(request, found, problem=error.detail, causes=causes, status=400)
     except ProposalStateError as error:
         return _shown(request, found, problem=str(error), status=409)
-    return redirect("run", run.id)
+    # Elsewhere the run has its page elsewhere; ours then shows how it goes.
+    return redirect("proposal", pk) if _automation_url() else redirect("run", run.id)
+
+
+def _automation_url() -> str:
+    """Where the automation service is; empty when it is this one."""
+    return str(getattr(settings, "AUTOMATION_URL", ""))
 
 
 def _visible(request: HttpRequest, pk: int) -> Proposal:
@@ -129,4 +136,7 @@ def _shown(
     if found.targets and found.status == Proposal.Status.READY:
         with automation_for(request.user) as client:
             context["reach"] = reading.reach_of(found.targets, client)
+    if found.run and (url := _automation_url()):
+        with automation_for(request.user) as client:
+            context["followed"] = reading.followed(found.run, f"{url}/runs/{found.run}/", client)
     return render(request, "aiworkflows/proposal.html", context, status=status)

@@ -10,10 +10,13 @@ import yaml
 
 from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_errors import AutomationError
+from aiworkflows.client_types import StepResult
 from aiworkflows.models import Proposal
 
 TARGETS_READ: Final = 200
 TARGETS_SHOWN: Final = 12
+RESULTS_READ: Final = 1000
+RESULTS_SHOWN: Final = 50
 FAIRLY_SURE, SURE = 0.85, 0.93
 
 
@@ -46,6 +49,29 @@ def reach_of(query: str, client: AutomationClient) -> Reach:
         more=len(found) > TARGETS_READ,
         environments=tuple(sorted({target.environment for target in kept if target.environment})),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How the run of a proposal stands at an automation service elsewhere; `error` when it does not say."""
+
+    address: str
+    status: str = ""
+    final: bool = False
+    results: tuple[StepResult, ...] = ()
+    total: int = 0
+    error: str = ""
+
+
+def followed(run: int, address: str, client: AutomationClient) -> Followed:
+    """Ask how the run stands; an answer that is not given is told, not raised."""
+    try:
+        now = client.status(run)
+        rows = list(islice(client.results(run), RESULTS_READ))
+    except AutomationError as error:
+        return Followed(address, error=error.detail)
+    first = sorted(rows, key=lambda row: row.state == "succeeded")[:RESULTS_SHOWN]
+    return Followed(address, now.status, now.final, tuple(first), len(rows))
 
 
 def title_of(proposal: Proposal) -> str:

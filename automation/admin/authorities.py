@@ -9,8 +9,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from automation.admin.base import PortalModelAdmin, display, unbroken
 from automation.admin.inventory import TagsField
+from automation.admin_base import PortalModelAdmin, display, unbroken
 from automation.host_key_lines import read_host_key
 from automation.models import HostCertificateAuthority
 

@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from automation.addresses import check_username
-from automation.admin.base import NOTHING, SHOWN, PortalModelAdmin, display, links, moment
+from automation.admin_base import NOTHING, SHOWN, PortalModelAdmin, display, links, moment
 from automation.login_choice import is_used
 from automation.models import EnvironmentDefault
 from credentials.models import Credential

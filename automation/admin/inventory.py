@@ -12,7 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from automation.admin.base import (
+from automation.admin_base import (
     SHOWN,
     PortalModelAdmin,
     ReadOnlyModelAdmin,

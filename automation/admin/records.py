@@ -7,7 +7,7 @@ from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
-from automation.admin.base import ReadOnlyModelAdmin, display, preformatted, unbroken
+from automation.admin_base import ReadOnlyModelAdmin, display, preformatted, unbroken
 from automation.models import JobRun, Participant, Workflow, WorkflowVersion
 from automation.models.access import may
 

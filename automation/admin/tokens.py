@@ -19,7 +19,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from automation.admin.base import ReadOnlyModelAdmin, display
+from automation.admin_base import ReadOnlyModelAdmin, display
 from automation.models import ApiToken
 from automation.models.access import TOKEN_DAYS, may, scopes_of
 from automation.roles import SCOPES

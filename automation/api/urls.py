@@ -9,6 +9,7 @@ from automation.api.groups import GroupViews
 from automation.api.host_keys import AuthorityViews, HostKeyViews
 from automation.api.inventory import TargetViews
 from automation.api.inventory_files import InventoryFileViews
+from automation.api.me import MeViews
 from automation.api.runs import RunViews
 from automation.api.tokens import TokenViews
 from automation.api.workflows import WorkflowViews
@@ -25,5 +26,6 @@ router.register("workflows", WorkflowViews, "workflow")
 router.register("files", FileViews, "file")
 router.register("runs", RunViews, "run")
 router.register("tokens", TokenViews, "token")
+router.register("me", MeViews, "me")
 
 urlpatterns = router.urls

@@ -5,38 +5,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
 
-from automation.roles import ROLES, SCOPES
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from automation.roles import SCOPES
+from automation.scopes import may as may
+from automation.scopes import scopes_of as scopes_of
 
 TOKEN_DAYS = 90
-
-
-def scopes_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
-    """What the user's roles allow; nothing for a stranger or somebody deactivated."""
-    if not user.is_active or user.is_anonymous:
-        return frozenset()
-    if not isinstance(user, PermissionsMixin) or user.is_superuser:
-        return SCOPES if getattr(user, "is_superuser", False) else frozenset()
-    # One query a user object: every check of a request asks again.
-    cached: frozenset[str] | None = user.__dict__.get("_opsportal_scopes")
-    if cached is None:
-        names = user.groups.values_list("name", flat=True)
-        cached = frozenset().union(*(ROLES.get(name, frozenset()) for name in names))
-        user.__dict__["_opsportal_scopes"] = cached
-    return cached
-
-
-def may(user: AbstractBaseUser | AnonymousUser, scope: str) -> bool:
-    return scope in scopes_of(user)
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from automation.models import Installation
+from opsportal.freezing import frozen_now
 from opsportal.states import look_of
 
 register = template.Library()
@@ -132,7 +132,7 @@ def nav_link(context: RequestContext, name: str, label: str, icon_name: str) -> 
 def frozen_reason() -> str:
     """Why the portal is frozen; empty when it is not."""
     try:
-        return Installation.frozen()
+        return frozen_now()
     except DatabaseError:  # the page that tells of it has this banner's place, too
         return ""
 
@@ -144,6 +144,15 @@ def page_url(name: str, *args: object) -> str:
         return reverse(name, args=args)
     except NoReverseMatch:
         return reverse("overview")
+
+
+@register.simple_tag
+def page_link(name: str, number: int, word: str) -> SafeString:
+    """A numbered thing as a link to its page; without one while no page has that name."""
+    try:
+        return format_html('<a href="{}">{} {}</a>', reverse(name, args=[number]), word, number)
+    except NoReverseMatch:
+        return format_html("{} {}", word, number)
 
 
 @register.simple_tag(takes_context=True)

@@ -87,6 +87,7 @@ TABLE: dict[str, dict[str, str]] = {
     "runs/<pk>/approve/": {"POST": "runs:approve"},
     "runs/<pk>/reject/": {"POST": "runs:approve"},
     "runs/<pk>/cancel/": {"POST": "runs:control"},
+    "me/": {"GET": "runs:read"},
     "tokens/": {"GET": "runs:read", "POST": "runs:read"},
     "tokens/<pk>/": {"DELETE": "runs:read"},
 }
@@ -164,6 +165,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "runs": str(run.pk),
         "tokens": "1",
         "inventory": "",
+        "me": "",
     }
 
 

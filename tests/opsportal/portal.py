@@ -54,6 +54,11 @@ class Portal:
     data: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return product_environment(self.data, **self.settings)
 
     @property
     def log(self) -> Path:
@@ -63,7 +68,7 @@ class Portal:
         command = [sys.executable, str(MANAGE), "up", "--port", str(self.port), *arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=product_environment(self.data), stdout=log, stderr=subprocess.STDOUT
+                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
             )
 
     def start_and_wait(self, *arguments: str) -> None:

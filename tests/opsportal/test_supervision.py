@@ -14,9 +14,9 @@ import pytest
 from django.db import DatabaseError
 
 from opsportal.console import Console
+from opsportal.lease_watch import LeaseWatch
 from opsportal.process_groups import kill_session, living_sessions
 from opsportal.supervised import FIRST_PAUSE, Supervised
-from opsportal.watches import LeaseWatch
 from opsportal.worker_process import Periodic
 from tests.opsportal.portal import wait_until
 

@@ -1,26 +1,17 @@
 """`manage.py web`: pages and API."""
 
-import socket
 from argparse import ArgumentParser
 
 import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.module_loading import import_string
 
-from automation.live.tailer import end_all_following
 from opsportal.parent_death import end_with_parent
 from opsportal.start_checks import require_keys, require_migrations
 from opsportal.websocket_protocol import WebSocketProtocol
 
 LONGEST_QUESTION = 64 * 1024
-
-
-class WebServer(uvicorn.Server):
-    """Streams have no end of their own: they are ended first, or each stop would wait for its time-out."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await end_all_following()
-        await super().shutdown(sockets)
 
 
 class Command(BaseCommand):
@@ -37,7 +28,7 @@ class Command(BaseCommand):
         require_migrations()
         require_keys()
         config = uvicorn.Config(
-            "opsportal.asgi:application",
+            settings.PARTS.application,
             host=host,
             port=port,
             lifespan="off",
@@ -51,7 +42,7 @@ class Command(BaseCommand):
             proxy_headers=bool(settings.PUBLIC_URL),
             timeout_graceful_shutdown=8,
         )
-        server = WebServer(config)
+        server: uvicorn.Server = import_string(settings.PARTS.server)(config)
         server.run()
         if not server.started:
             raise CommandError(f"The web server could not start on {host} port {port}; its log says why.")

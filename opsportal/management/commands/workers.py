@@ -23,6 +23,11 @@ class Command(BaseCommand):
     def handle(self, *, control: int, execution: int, **options: object) -> None:
         if min(control, execution) < 0 or control + execution < 1:
             raise CommandError("--control and --execution: numbers, and at least one cluster.")
+        if not settings.PARTS.workers:
+            raise CommandError(
+                f"OPSPORTAL_ROLE={settings.ROLE} has no workers: nothing is executed there. "
+                "Run them with the automation service's settings."
+            )
         os.umask(0o077)
         require_migrations()
         require_keys()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aiworkflows.automation_client import AutomationClient
-from tests.opsportal.portal import MANAGE, Portal, product_environment
+from tests.opsportal.portal import MANAGE, Portal
 
 PASSWORD = "a password for tests only"
 
@@ -18,8 +18,8 @@ PASSWORD = "a password for tests only"
 class Installation:
     """A running portal with people in it; every door used is one that administrators have."""
 
-    def __init__(self, data: Path) -> None:
-        self.portal = Portal(data)
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.portal = Portal(data, settings=settings)
         self.data = data
 
     def start(self) -> None:
@@ -40,7 +40,7 @@ class Installation:
             capture_output=True,
             text=True,
             timeout=120,
-            env=product_environment(self.data),
+            env=self.portal.environment,
         )
         assert done.returncode == status, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from automation.admin.base import PortalModelAdmin, display
+from automation.admin_base import PortalModelAdmin, display
 from automation.roles import ROLES
 
 ROLE_HELP = (

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display as unfold_display
 
-from automation.models.access import may
+from automation.scopes import may
 
 SHOWN = 50
 NOTHING = "–"
