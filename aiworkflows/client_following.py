@@ -37,16 +37,21 @@ def wait(within: float, run: int, timeout: float) -> Flow[Run]:
         yield Pause(max(0.0, min(0.2, left) - (time.monotonic() - asked)))
 
 
-def events(within: float, run: int, after: int = 0, *, outage: float = OUTAGE) -> Stream[Event]:
+def events(
+    within: float, run: int, after: int = 0, *, outage: float = OUTAGE, until: float | None = None
+) -> Stream[Event]:
     """Give a run's events after number `after`, in order, each once, until the run is over.
+
+    With `until` (monotonic seconds) the iterator also ends then, over or not.
 
     Survives cut connections and a service that is away for up to `outage` seconds.
     Raises EventGapError rather than deliver a story with a hole in it.
     """
     position = after
-    while True:
-        until = time.monotonic() + LONG_POLL + outage
-        page = yield from _event_page(within, run, position, poll=LONG_POLL, until=until)
+    while until is None or time.monotonic() < until:
+        now = time.monotonic()
+        poll = LONG_POLL if until is None else max(0.0, min(LONG_POLL, until - now))
+        page = yield from _event_page(within, run, position, poll=poll, until=now + LONG_POLL + outage)
         for event in page.events:
             if event.seq <= position:
                 continue
