@@ -1,6 +1,5 @@
 """`python -m opsportal.commandline COMMAND …`"""
 
-import os
 import sys
 
 import typer
@@ -9,6 +8,7 @@ from opsportal.commandline import deciding, looking, running, signing_in
 from opsportal.commandline.exits import Exit
 from opsportal.commandline.paper import Paper
 
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMANDS = (
     signing_in.login,
     looking.targets,
@@ -53,15 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
         command = getattr(getattr(error, "ctx", None), "command_path", "opsportal")
         paper.error(error.format_message(), f"See: {command} --help", code="usage")
         return Exit.REFUSED
-    except (typer.Abort, KeyboardInterrupt):
-        paper.say("Interrupted. What was submitted goes on; `runs` lists it.")
+    except typer.Abort:
+        paper.say("Nothing was done.")
         return Exit.OTHER
-    except BrokenPipeError:
-        # Who read our output has gone; what is left of it must not fail at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:
+        # Typer's way out when nobody reads our output any more; its 1 would read as a failed run.
         return Exit.OTHER
-    interrupted = 130
-    if ended == interrupted:
+    if ended == INTERRUPTED:
         paper.say("Interrupted. What was submitted goes on; `runs` lists it.")
         return Exit.OTHER
     return int(ended or 0)

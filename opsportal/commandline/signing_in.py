@@ -2,11 +2,13 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
+from aiworkflows.client_errors import NotPermittedError
 from opsportal.commandline.connection import Connection, config_file, write_config
 from opsportal.commandline.exits import UsageError
 from opsportal.commandline.options import AsJson
@@ -27,8 +29,8 @@ def login(
         terminal = sys.stdin.isatty()
         token = typer.prompt("Token", hide_input=True) if terminal else sys.stdin.readline()
         connection = Connection(url.rstrip("/"), token.strip())
-        with connection.client() as client:
-            # Any kind of token may read something; which kind is not ours to guess.
+        # A token that may not list runs is a token all the same.
+        with connection.client() as client, suppress(NotPermittedError):
             next(client.runs(), None)
         path = config_file(os.environ)
         try:

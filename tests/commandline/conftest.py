@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
 
 from automation.models import ApiToken
-from automation.roles import SCOPES
 from opsportal.commandline.__main__ import main
 from tests.live.conftest import roles, server  # noqa: F401  fixtures
 from tests.live.server import Server
@@ -36,24 +34,23 @@ class Ended:
 
 
 Type = Callable[..., Ended]
-SetUp = Callable[[str], dict[str, str]]
+SetUp = Callable[..., dict[str, str]]
 
 
-def token_of(user: User) -> str:
-    scopes = sorted(SCOPES) if user.is_superuser else ["inventory:read", "runs:read"]
-    scopes += {
-        "operator": ["runs:submit", "runs:control", "proposals:write"],
-        "approver": ["runs:approve"],
-    }.get(user.groups.get().name, [])
-    return ApiToken.objects.issue(name="laptop", user=user, kind="person", scopes=scopes)[1]
+SCOPES_OF = {
+    "viewer": ["inventory:read", "runs:read"],
+    "operator": ["inventory:read", "runs:read", "runs:submit", "runs:control", "proposals:write"],
+    "approver": ["inventory:read", "runs:read", "runs:control", "runs:approve"],
+}
 
 
 @pytest.fixture
 def environment(server: Server, roles: None, tmp_path: Path) -> SetUp:  # noqa: F811  fixtures
-    """What a person of this role has set; the person is made."""
+    """What a person of this role has set; the person is made, and a token of this kind."""
 
-    def of(role: str) -> dict[str, str]:
-        token = token_of(person(f"{role}-person", role))
+    def of(role: str, *, kind: str = "person") -> dict[str, str]:
+        user = person(f"{role}-person", role)
+        _, token = ApiToken.objects.issue(name="laptop", user=user, kind=kind, scopes=SCOPES_OF[role])
         return {"OPSPORTAL_URL": server.origin, "OPSPORTAL_TOKEN": token, "XDG_CONFIG_HOME": str(tmp_path)}
 
     return of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def touching(tmp_path: Path) -> str:
 def web(roles: None) -> None:
     for n in (1, 2):
         Target.objects.create(name=f"web{n}", address=f"web{n}.example.org", platform="linux")
+
+
+def succeed(run: JobRun, *names: str) -> None:
+    """What workers do when the step has succeeded on these targets, and so the run."""
+    for name in names:
+        attempt = begin(run, name)
+        run.results.filter(run_target__name=name).update(state="succeeded")
+        end(run, attempt)
+    tell(run, finish=True)
 
 
 def test_targets_are_plain_lines_without_a_terminal_and_json_when_asked(
@@ -103,10 +113,9 @@ def test_a_run_is_followed_line_by_line_until_it_ends(web: None, environment: Se
     assert process.stdout is not None
     first = process.stdout.readline()
     run = JobRun.objects.get()
-    attempt = begin(run)
-    end(run, attempt)
-    tell(run, finish=True)
-    rest = process.stdout.read().decode()
+    succeed(run, "web1")
+    with process.stdout:
+        rest = process.stdout.read().decode()
     assert process.wait(20) == 0
     assert first
     assert "web1  look  succeeded" in rest
@@ -122,9 +131,7 @@ def test_on_a_terminal_a_run_is_a_table_that_lives(web: None, environment: SetUp
     while b"pending" not in seen:
         seen += os.read(leader, 4096)
     run = JobRun.objects.get()
-    for name in ("web1", "web2"):
-        end(run, begin(run, name))
-    tell(run, finish=True)
+    succeed(run, "web1", "web2")
     try:
         while piece := os.read(leader, 4096):
             seen += piece
@@ -135,6 +142,50 @@ def test_on_a_terminal_a_run_is_a_table_that_lives(web: None, environment: SetUp
     assert b"2 pending" in seen
     assert b"\x1b[" in seen
     assert seen.rstrip().count(b"succeeded") >= 3
+
+
+def test_a_plan_is_shown_on_a_terminal_and_approved_after_a_yes(
+    web: None, environment: SetUp, type_in: Type, touching: str
+) -> None:
+    asking, approving = environment("operator", kind="ai"), environment("approver")
+    type_in(asking, "run", touching, "-t", "all", "-p", "file=/tmp/x", "--no-wait")
+    run = JobRun.objects.get()
+    for answer, status, code in ((b"n\n", "awaiting_approval", 3), (b"y\n", "queued", 0)):
+        leader, follower = pty.openpty()
+        process = started(approving, "approve", str(run.pk), stdin=follower, stdout=follower, stderr=follower)
+        os.close(follower)
+        seen = b""
+        while b"[y/N]" not in seen:
+            seen += os.read(leader, 4096)
+        os.write(leader, answer)
+        assert process.wait(20) == code
+        os.close(leader)
+        assert run.plan_hash.encode() in seen
+        assert b'touch "$file"' in seen
+        run.refresh_from_db()
+        assert run.status == status
+
+
+def test_who_interrupts_is_told_that_the_run_goes_on(web: None, environment: SetUp, looking: str) -> None:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = started(environment("operator"), "run", looking, "-t", "all", **pipes)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert b"goes on" in told
+    assert b"Traceback" not in told
+    assert JobRun.objects.get().cancel_requested is False
+
+
+def test_a_reader_that_goes_away_is_not_a_failed_run(web: None, environment: SetUp) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = started(environment("viewer"), "targets", stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    _, told = process.communicate(timeout=20)
+    assert (process.returncode, told) == (3, b"")
 
 
 def test_logs_are_the_very_bytes_and_followed_to_the_end(
@@ -150,7 +201,8 @@ def test_logs_are_the_very_bytes_and_followed_to_the_end(
     assert process.stdout.readline() == b"one\n"
     print_bytes(run, attempt, b"two\n")
     end(run, attempt)
-    assert process.stdout.read() == b"\xfftwo\n"
+    with process.stdout:
+        assert process.stdout.read() == b"\xfftwo\n"
     assert process.wait(20) == 0
     told = type_in(mine, "logs", str(run.pk), "web1", "look", "--json").json()
     assert told["text"] == "one\n\N{REPLACEMENT CHARACTER}two\n"
@@ -159,7 +211,7 @@ def test_logs_are_the_very_bytes_and_followed_to_the_end(
 def test_a_plan_is_approved_by_its_hash_and_by_somebody_else(
     web: None, environment: SetUp, type_in: Type, touching: str
 ) -> None:
-    mine, theirs = environment("operator"), environment("approver")
+    mine, theirs = environment("operator", kind="ai"), environment("approver")
     run = type_in(mine, "run", touching, "-t", "all", "-p", "file=/tmp/x", "--no-wait", "--json").json()[
         "run"
     ]
