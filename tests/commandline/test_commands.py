@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from django.db import transaction
 
-from automation.models import JobRun, RunStatus, Target
+from automation.definitions.schema import load_workflow
+from automation.models import JobRun, RunStatus, Target, Workflow
 from tests.commandline.conftest import SetUp, Type, started
 from tests.live.stories import begin, end, print_bytes, tell
 
@@ -244,6 +245,40 @@ def test_a_rerun_asks_for_the_same_on_the_targets_that_failed(
     shown = type_in(mine, "show", str(second.pk), "--json").json()["run"]
     assert shown["inputs"]["parameters"] == {"file": "/tmp/x"}
     assert shown["reason"] == f"Run {first.pk} again"
+
+
+def test_a_workflow_is_listed_and_run_by_name_and_run_again_in_its_version(
+    web: None, environment: SetUp, type_in: Type
+) -> None:
+    for timeout in ("1m", "2m"):
+        text = LOOK.replace("effect: read", f"effect: read, timeout: {timeout}")
+        Workflow.objects.publish(load_workflow(text).canonical(), text=text, author=None)
+    mine = environment("operator")
+    assert type_in(mine, "workflows").out.split("\t")[:2] == ["look", "2"]
+    old = type_in(mine, "run", "look", "--version", "1", "-t", "name:web1", "--no-wait", "--json").json()[
+        "run"
+    ]
+    again = type_in(mine, "rerun", str(old["id"]), "--no-wait", "--json")
+    assert again.code == 0, again.err
+    assert [again.json()["run"][key] for key in ("workflow", "version", "targets")] == ["look", 1, 1]
+
+
+def test_secret_parameters_must_be_given_again_and_are_never_shown(
+    web: None, environment: SetUp, type_in: Type, tmp_path: Path
+) -> None:
+    workflow, secrets = tmp_path / "log-in.yaml", tmp_path / "secrets.yaml"
+    workflow.write_text(LOOK.replace("steps:", "parameters: {key: {type: secret}}\nsteps:"))
+    secrets.write_text("key: hunter2-and-more\n")
+    mine = environment("operator")
+    with_secret = ("--parameters", str(secrets), "--no-wait", "--json")
+    made = type_in(mine, "run", str(workflow), "-t", "all", *with_secret)
+    assert made.code == 0, made.err
+    run = str(made.json()["run"]["id"])
+    without = type_in(mine, "rerun", run)
+    assert (without.code, "key" in without.err, "--parameters" in without.err) == (4, True, True)
+    again = type_in(mine, "rerun", run, *with_secret)
+    assert again.code == 0, again.err
+    assert "hunter2" not in "".join(f"{each.out}{each.err}" for each in (made, without, again))
 
 
 def test_a_command_is_a_run(web: None, environment: SetUp, type_in: Type) -> None:
