@@ -222,6 +222,49 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetForecast:
+    """What a dry run found on a target: the names of its steps, by what they would do there."""
+
+    target: str
+    steps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Json) -> "TargetForecast":
+        """Read one row of `GET /runs/{id}/forecast/`."""
+        steps = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+        return cls(target=str(data["target"]), steps=steps, raw=data)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file in the service: uploaded for steps, or downloaded by the step of a run. `size` in bytes."""
+
+    id: int
+    name: str
+    size: int
+    sha256: str
+    run: int | None = None
+    target: str = ""
+    step: str = ""
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Json) -> "StoredFile":
+        """Read one row of `GET /files/`."""
+        return cls(
+            id=int(data["id"]),
+            name=str(data["name"]),
+            size=int(data["size"]),
+            sha256=str(data["sha256"]),
+            run=data.get("run"),
+            target=str(data.get("target") or ""),
+            step=str(data.get("step") or ""),
+            raw=data,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A numbered entry in a run's story; keys that do not apply are empty."""
 

@@ -51,8 +51,9 @@ class InProcessTransport(httpx.BaseTransport):
     @staticmethod
     def _content(answer: HttpResponseBase) -> bytes:
         content = answer.getvalue()
-        if answer.streaming:
-            answer.close()
+        # Not answer.close(): that sends request_finished, and the connection that we are inside of is closed.
+        for close in answer._resource_closers:  # type: ignore[attr-defined]  # the stubs know only close()
+            close()
         return bytes(content)
 
     def _environ(self, request: httpx.Request) -> dict[str, Any]:

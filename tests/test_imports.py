@@ -14,6 +14,7 @@ RULES = {
     "credentials": ("opsportal", "automation", "aiworkflows"),
     "automation": ("opsportal", "aiworkflows"),
     "aiworkflows": ("opsportal", "credentials", "automation"),  # it speaks HTTP, by its automation_client
+    "opsportal.commandline": ("django", "rest_framework", "automation", "credentials"),  # HTTP alone
     "automation.libraries": ("django", "rest_framework", "django_q", "channels", "automation", "credentials"),
     "automation.definitions": (
         "django",
@@ -118,6 +119,7 @@ def test_no_import_is_deferred_to_hide_a_cycle() -> None:
         ("aiworkflows.planners.model", "from credentials.models import Credential"),
         ("credentials.secret", "from django.conf import settings"),
         ("automation.tasks", "from .workers import queue"),
+        ("opsportal.commandline.looking", "from automation.models import JobRun"),
     ],
 )
 def test_the_rules_catch(importer: str, source: str) -> None:

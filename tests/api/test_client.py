@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_errors import ConflictError, InvalidRequestError, NotPermittedError
 from automation.models import ApiToken, Attempt, AttemptState, JobRun, OutputChunk, StepResult, Target
-from tests.api.conftest import TOUCH, bearer, token_text
+from tests.api.conftest import READ_UPTIME, TOUCH, bearer, token_text
 
 ASKED: dict[str, Any] = {"targets": "group:web", "parameters": {"file": "/tmp/x"}}
 
@@ -55,6 +55,40 @@ def test_output_is_read_past_gaps(people: dict[str, User], web: list[Target]) ->
             attempt=attempt, stream="stdout", offset=offset, end=offset + len(data), data=data
         )
     assert b"".join(client.logs(run.id, "web1", "touch")) == b"headtail"
+
+
+def test_a_run_is_paused_and_resumed(people: dict[str, User], web: list[Target]) -> None:
+    client = client_of(people, "admin")
+    run = client.submit(READ_UPTIME, targets="group:web")
+    assert client.pause(run.id, reason="look").status == "paused"
+    assert [found.id for found in client.runs(status="paused")] == [run.id]
+    assert client.resume(run.id).status in {"queued", "running"}
+
+
+def test_a_command_is_submitted_as_a_run(people: dict[str, User], web: list[Target]) -> None:
+    Target.objects.filter(name="web1").update(maintenance=True)
+    client = client_of(people, "operator")
+    asked: dict[str, Any] = {"targets": "group:web", "effect": "read", "timeout": "30s"}
+    assert client.submit_command("uptime", **asked).raw["targets"] == 2
+    assert client.submit_command("uptime", **asked, include_maintenance=True).raw["targets"] == 3
+
+
+def test_a_dry_run_has_a_forecast(people: dict[str, User], web: list[Target]) -> None:
+    client = client_of(people, "operator")
+    dry = client.submit(TOUCH, **ASKED, dry_run=True)
+    forecast = list(client.forecast(dry.id))
+    assert [row.target for row in forecast] == ["web1", "web2", "web3"]
+    assert [name for names in forecast[0].steps.values() for name in names] == ["touch"]
+    with pytest.raises(InvalidRequestError):
+        list(client.forecast(client.submit(TOUCH, **ASKED).id))
+
+
+def test_a_file_is_stored_found_and_read(people: dict[str, User]) -> None:
+    client = client_of(people, "operator")
+    stored = client.store_file("motd", b"hi\xff\n")
+    assert (stored.size, [found.id for found in client.files(name="motd")]) == (4, [stored.id])
+    assert client.file_content(stored.id) == b"hi\xff\n"
+    assert list(client.files(run=1)) == []
 
 
 def test_what_is_wrong_is_a_typed_error(people: dict[str, User], web: list[Target]) -> None:

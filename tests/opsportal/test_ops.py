@@ -86,6 +86,17 @@ def test_manage_passes_arguments_on_and_keeps_the_working_directory(clone: Clone
     ]
 
 
+def test_the_command_line_keeps_the_working_directory_and_the_exit_code(clone: Clone, tmp_path: Path) -> None:
+    (clone.bin / "python").write_text(
+        f'#!/bin/sh\n[ "$2" = pip ] && exit\npwd >>"{clone.log}"\n'
+        f'echo "$PYTHONPATH" >>"{clone.log}"\nprintf "%s\\n" "$@" >>"{clone.log}"\nexit 2\n'
+    )
+    ended = clone.ops("cli", "run", "my work.yaml", cwd=tmp_path, PYTHONPATH="")
+    assert ended.returncode == 2
+    wanted = [str(tmp_path), str(clone.directory), "-m", "opsportal.commandline", "run", "my work.yaml"]
+    assert clone.calls() == wanted
+
+
 def test_test_runs_lint_types_and_everything(clone: Clone) -> None:
     assert clone.ops("test").returncode == 0
     calls = clone.calls()

@@ -1,0 +1,1 @@
+"""The command line: a program that speaks to a portal over HTTP, by AutomationClient alone."""
