@@ -40,7 +40,7 @@ def as_problem(error: Exception) -> Problem | None:
         case VersionMoved():
             stands = f"Version {error.newest} is the newest" if error.newest else "There is no such workflow"
             return Problem(
-                f"{stands}, and If-Match names another. Read it again, bring your change into it, send both anew.",
+                f"{stands}, and If-Match names another. Read it again and bring your change into it.",
                 code="workflow.version_moved",
                 status=412,
                 errors=[{"field": "If-Match", "message": stands, "newest": error.newest}],
