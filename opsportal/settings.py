@@ -75,6 +75,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "opsportal.metrics.ApiLatency",
     "opsportal.security_headers.SecurityHeadersMiddleware",
     "opsportal.nul.RefuseNul",
     "opsportal.sign_in.FragmentsForStrangers",

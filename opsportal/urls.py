@@ -4,11 +4,13 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from opsportal import health, sign_in
+from opsportal.metrics import MetricsView
 from opsportal.openapi.views import SchemaView, docs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", MetricsView.as_view()),
     path("api/v1/schema/", SchemaView.as_view(), name="api-schema"),
     path("api/v1/docs/", docs, name="api-docs"),
     path("api/v1/", include("automation.api.urls")),
