@@ -24,6 +24,7 @@ from opsportal.openapi.shapes import (
     TEXT,
     WHOLE,
     Shape,
+    lacking,
     listed,
     one_of,
     or_null,
@@ -67,14 +68,18 @@ LEAF = record(
     leaf=MAPPING,
     leaf_hash=HASH,
 )
-PARTICIPANT = record(
-    optional=("decision", "reason", "plan_hash"),
-    user=TEXT,
-    part=one_of(Participant.Part.values),
-    decision=TEXT,
-    reason=TEXT,
-    plan_hash=TEXT,
-    at=MOMENT,
+PARTICIPANT = lacking(
+    record(
+        user=TEXT,
+        part=one_of(Participant.Part.values),
+        decision=TEXT,
+        reason=TEXT,
+        plan_hash=TEXT,
+        at=MOMENT,
+    ),
+    "decision",
+    "reason",
+    "plan_hash",
 )
 RUN_DETAIL = {
     **RUN_SUMMARY,

@@ -41,32 +41,29 @@ class PortalSchema(AutoSchema):
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any
     ) -> Shape | None:
         """None for views that belong to no route of the API itself."""
-        self.registry, self.path, self.method = registry, path, method
-        if not hasattr(self.view, "basename"):
+        self.registry, self.path, self.method = registry, path, method.upper()
+        view: Any = self.view
+        if not hasattr(view, "basename"):
             return None
-        key = f"{self.view.basename}.{self.view.action}"
+        key = f"{view.basename}.{view.action}"
         operation = OPERATIONS[key]
         described: Shape = {
             "operationId": key.replace(".", "_").replace("-", "_"),
             "summary": operation.says,
-            "tags": [self.view.basename],
+            "tags": [view.basename],
             "parameters": [
-                *in_path(path, self.view.lookup_value_regex),
-                *in_query(key, query_names(self.view, key), operation.query),
+                *in_path(path, view.lookup_value_regex),
+                *in_query(key, query_names(view, key), operation.query),
                 *in_headers(operation.request_headers),
             ],
-            "security": self._access(operation),
+            "security": [{scheme: list(operation.scopes) or [view.scopes[self.method]]} for scheme in ACCESS],
             "responses": self._answers(operation),
         }
-        if text := (getattr(self.view, self.view.action).__doc__ or type(self.view).__doc__):
+        if text := (getattr(view, view.action).__doc__ or type(view).__doc__):
             described["description"] = text
         if body := self._body(operation):
             described["requestBody"] = body
         return described
-
-    def _access(self, operation: Operation) -> list[Shape]:
-        scopes = list(operation.scopes) or [self.view.scopes[self.method]]
-        return [{scheme: scopes} for scheme in ACCESS]
 
     def _body(self, operation: Operation) -> Shape | None:
         if operation.body is not None:
@@ -112,15 +109,16 @@ class Generator(SchemaGenerator):
     """Walks the routes and gives every view of the API a PortalSchema."""
 
     def create_view(self, callback: Any, method: str, request: Any = None) -> Any:
-        view = super().create_view(callback, method, request)
-        self._set_schema_to_view(view, PortalSchema())
+        view = super().create_view(callback, method, request)  # type: ignore[no-untyped-call]
+        self._set_schema_to_view(view, PortalSchema())  # type: ignore[no-untyped-call]
         return view
 
 
 @cache
 def document() -> Shape:
     """The whole document. Made once a process: routes and serializers do not change while it lives."""
-    made: Shape = _without_marks(Generator().get_schema(public=True))
+    generator = Generator()  # type: ignore[no-untyped-call]
+    made: Shape = _without_marks(generator.get_schema(public=True))  # type: ignore[no-untyped-call]
     schemas = made["components"]["schemas"]
     for name, fields in CORRECTED.items():
         schemas[name]["properties"] |= fields

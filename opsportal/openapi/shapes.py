@@ -33,12 +33,15 @@ def listed(shape: Shape) -> Shape:
     return {"type": "array", "items": shape}
 
 
-def record(_description: str = "", *, optional: Iterable[str] = (), **fields: Shape) -> Shape:
-    """An object that has all of `fields`, but for those of `optional`, which it may have."""
-    left_out = set(optional)
-    required = [name for name in fields if name not in left_out]
-    described = {"description": _description} if _description else {}
-    return {"type": "object", **described, "properties": fields, "required": required}
+def record(description: str = "", /, **fields: Shape) -> Shape:
+    """An object that has all of `fields`."""
+    described = {"description": description} if description else {}
+    return {"type": "object", **described, "properties": fields, "required": list(fields)}
+
+
+def lacking(shape: Shape, *names: str) -> Shape:
+    """The same object, which may be without these fields."""
+    return {**shape, "required": [name for name in shape["required"] if name not in names]}
 
 
 def reference(name: str) -> Shape:

@@ -23,7 +23,7 @@ EXAMPLES = int(os.environ.get("OPSPORTAL_ODD_INPUTS", "2"))
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
-def sent(client: Any, case: Case) -> Any:
+def sent(client: Any, case: Case[Any]) -> Any:
     """The answer of Django's own test client, whose requests stay inside the test's transaction."""
     prepared = requests.Request(**case.as_transport_kwargs(base_url="http://testserver")).prepare()
     # Who asks is always the administrator: a stranger would come no further than the door.
@@ -54,7 +54,7 @@ def odd_inputs(operation: Any, mode: GenerationMode, client: APIClient) -> list[
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def ask(case: Case) -> None:
+    def ask(case: Case[Any]) -> None:
         answer = sent(client, case)
         if answer.status_code >= 500:
             broken.append(f"{answer.status_code} {case.as_curl_command()} {answer.content[:300]!r}")
@@ -73,8 +73,9 @@ def test_no_input_breaks_us(clients: Any, people: Any, submit_as: Any, settings:
     for found in schema.get_all_operations():
         for mode in MODES:
             asked += 1
+            operation: Any = found
             with transaction.atomic():  # each operation finds everything as it was
-                broken += odd_inputs(found.ok(), mode, client)
+                broken += odd_inputs(operation.ok(), mode, client)
                 transaction.set_rollback(True)
     assert asked == len(MODES) * sum(len(entry) for entry in document()["paths"].values())
     assert not broken, "\n".join(broken)
