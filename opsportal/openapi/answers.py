@@ -206,6 +206,9 @@ ANSWERS_BY_NAME: dict[str, Shape] = {
         finished_at=or_null(MOMENT),
     ),
     "ManyTests": record(asked=WHOLE, tests=listed(WHOLE)),
+    "CredentialTrial": record(
+        success=FLAG, code=TEXT, message=TEXT, next_step=TEXT, gives=listed(one_of(SECRETS))
+    ),
     "ImportReport": record(
         dry_run=FLAG,
         done=COUNTS,
@@ -228,6 +231,9 @@ CORRECTED: dict[str, dict[str, Shape]] = {
     "Credential": {
         f"has_{name}": {**or_null(FLAG), "description": "Whether it is stored; null where it cannot be read."}
         for name in SECRETS
-    },
+    }
+    | {"used_by": record(targets=listed(TEXT), groups=listed(TEXT), environments=listed(TEXT))},
 }
 """What answers have beside the fields of their serializer, or a serializer cannot tell of them."""
+SOMETIMES = frozenset({"used_by"})
+"""Those of them that not every answer has."""

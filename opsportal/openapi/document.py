@@ -9,7 +9,7 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
-from opsportal.openapi.answers import ANSWERS_BY_NAME, CORRECTED
+from opsportal.openapi.answers import ANSWERS_BY_NAME, CORRECTED, SOMETIMES
 from opsportal.openapi.operations import OPERATIONS, Operation
 from opsportal.openapi.places import given_headers, in_headers, in_path, in_query, query_names
 from opsportal.openapi.shapes import Shape, page_of, reference
@@ -122,7 +122,7 @@ def document() -> Shape:
     schemas = made["components"]["schemas"]
     for name, fields in CORRECTED.items():
         schemas[name]["properties"] |= fields
-        schemas[name]["required"] = sorted({*schemas[name]["required"], *fields})
+        schemas[name]["required"] = sorted({*schemas[name]["required"], *fields} - SOMETIMES)
     problems = sorted({*USUAL_PROBLEMS, 404, 406, 409, 412, 413, 415, 503})
     return made | {
         "info": {"title": "OpsPortal API", "version": "1", "description": ABOUT},

@@ -9,6 +9,7 @@ from typing import Any
 from aiworkflows.api.serializers import Answer, NewProposal, ProposalSerializer, Submission
 from aiworkflows.models import Proposal
 from automation.api.credentials import CredentialSerializer
+from automation.api.environment_defaults import EnvironmentDefaultSerializer
 from automation.api.groups import GroupSerializer
 from automation.api.host_keys import AuthoritySerializer, ChosenKeys, HostKeySerializer
 from automation.api.inventory import TargetSerializer
@@ -102,6 +103,13 @@ INVENTORY = {
     ),
     **named("group", rows("group", GroupSerializer, GroupSerializer)),
     **named("credential", rows("credential", CredentialSerializer, CredentialSerializer)),
+    "credential.test": Operation(
+        says="Try whether a credential's secrets can be had", answer=reference("CredentialTrial")
+    ),
+    **named(
+        "environment-default",
+        rows("default credential", EnvironmentDefaultSerializer, EnvironmentDefaultSerializer),
+    ),
     **named(
         "host-certificate-authority",
         rows("host certificate authority", AuthoritySerializer, AuthoritySerializer),

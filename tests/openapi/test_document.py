@@ -118,8 +118,8 @@ def test_the_pages_show_every_operation_without_any_script_of_others(clients: di
 @pytest.mark.usefixtures("web")
 @pytest.mark.parametrize(
     "name",
-    ["targets", "groups", "credentials", "host-keys", "host-certificate-authorities", "workflows", "files",
-     "runs", "tokens", "proposals"],
+    ["targets", "groups", "credentials", "environment-defaults", "host-keys", "host-certificate-authorities",
+     "workflows", "files", "runs", "tokens", "proposals"],
 )  # fmt: skip
 def test_lists_are_as_described(clients: dict[str, APIClient], submit_as: Any, name: str) -> None:
     fill(clients["admin"], submit_as)
@@ -149,6 +149,13 @@ def fill(admin: APIClient, submit_as: Any) -> None:
         answer = admin.post(f"/api/v1/{name}/", body)
         assert answer.status_code == 201, answer.content
         is_as_described(answer, f"/api/v1/{name}/", "post")
+    credential = admin.get("/api/v1/credentials/").json()["results"][0]["id"]
+    body = {"environment": "prod", "credential": credential}
+    answer = admin.post("/api/v1/environment-defaults/", body)
+    is_as_described(answer, "/api/v1/environment-defaults/", "post")
+    tried = admin.post(f"/api/v1/credentials/{credential}/test/")
+    assert tried.status_code == 200
+    is_as_described(tried, "/api/v1/credentials/{id}/test/", "post")
     data: Any = b"text"
     stored = admin.post("/api/v1/files/?name=a.txt", data, content_type="application/octet-stream")
     is_as_described(stored, "/api/v1/files/", "post")
