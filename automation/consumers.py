@@ -14,6 +14,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from automation.live.admission import Visitor, refusal, token_bearer
+from automation.live.followers import SOCKETS
 from automation.live.positions import OutputPosition, StoryPosition
 from automation.live.reading import STREAMS, Place, as_frame, find_result, standings
 from automation.live.tailer import PULSE_GROUP, Tailer, group_of
@@ -72,10 +73,11 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has
         self._outputs: dict[Place, tuple[Watch, OutputPosition]] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._leave()
+        with SOCKETS.track_inprogress():
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                await self._leave()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         # Not the base class's way, which for each message visits a thread to tidy connections up: here

@@ -22,6 +22,8 @@ class Parts:
     server: str
     readiness: str
     lease_watch: str
+    middleware: tuple[str, ...] = ()
+    throttles: tuple[str, ...] = ()  # the AI service's callers are counted by the service that it asks
     verify_keys: str = ""
     installation: str = ""  # what can be frozen
     workers: bool = True
@@ -32,11 +34,18 @@ class Parts:
 
 
 _QUEUE: Final = "django_q"
-_AUTOMATION_URLS: Final = (("api/v1/", "automation.api.urls"), ("", "automation.dashboard.urls"))
+_AUTOMATION_URLS: Final = (
+    ("", "opsportal.metrics"),
+    ("api/v1/", "opsportal.openapi.urls"),
+    ("api/v1/", "automation.api.urls"),
+    ("", "automation.dashboard.urls"),
+)
 _AI_URLS: Final = (("api/v1/", "aiworkflows.api.urls"), ("", "aiworkflows.dashboard.urls"))
 _AUTHENTICATION: Final = tuple(
     f"automation.api.authentication.{name}Authentication" for name in ("Bearer", "InProcess", "Session")
 )
+_MEASURED: Final = ("opsportal.metrics.ApiLatency",)
+_LIMITED: Final = ("automation.api.limits.RequestsPerMinute",)
 
 ALL: Final = Parts(
     port=3003,
@@ -47,6 +56,8 @@ ALL: Final = Parts(
     server="opsportal.web_server.WebServer",
     readiness="opsportal.readiness.CHECKS",
     lease_watch="opsportal.lease_watch.LeaseWatch",
+    middleware=_MEASURED,
+    throttles=_LIMITED,
     verify_keys="opsportal.key_checks.keys_fit",
     installation="automation.models.Installation",
 )
@@ -59,6 +70,8 @@ AUTOMATION: Final = Parts(
     server=ALL.server,
     readiness=ALL.readiness,
     lease_watch=ALL.lease_watch,
+    middleware=ALL.middleware,
+    throttles=ALL.throttles,
     verify_keys=ALL.verify_keys,
     installation=ALL.installation,
     libraries={"proposals": "opsportal.no_proposals"},

@@ -52,6 +52,17 @@ point_kerberos(env, DATA_DIR, os.environ)
 OPSPORTAL_TEST_MINUTES = env.integer("OPSPORTAL_TEST_MINUTES", 60, at_most=365 * 24 * 60)
 OPSPORTAL_FACTS_MINUTES = env.integer("OPSPORTAL_FACTS_MINUTES", 24 * 60, at_most=365 * 24 * 60)
 
+# How often one token or person may ask, and one address send tokens nobody knows; 0 for no limit. Counted in
+# each web process for itself.
+OPSPORTAL_REQUESTS_PER_MINUTE = env.integer("OPSPORTAL_REQUESTS_PER_MINUTE", 3000, at_most=10**6)
+OPSPORTAL_WRONG_TOKENS_PER_MINUTE = env.integer("OPSPORTAL_WRONG_TOKENS_PER_MINUTE", 30, at_most=10**6)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},  # counters are not thrown out by a few hundred addresses
+    }
+}
+
 # --- Parts -----------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # its templates before Django's own
@@ -67,6 +78,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    *PARTS.middleware,
     "opsportal.security_headers.SecurityHeadersMiddleware",
     "opsportal.nul.RefuseNul",
     "opsportal.sign_in.FragmentsForStrangers",
@@ -107,8 +119,16 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": list(PARTS.authentication),
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe fields to whoever asks
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": list(PARTS.throttles),
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+# The description of the API; `opsportal.openapi` writes the operations themselves.
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [],
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
 }
 
 # --- Database and queue ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpResponseBase, JsonResponse
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotAuthenticated, NotFound
+from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -32,7 +32,7 @@ class Pages(CursorPagination):
 
 
 class ProposalViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Proposal]):
-    """Propose, look, answer, submit."""
+    """Propose, look, answer, submit. `?status=` chooses."""
 
     permission_classes = (MayPropose,)
     parser_classes = (JSONParser,)
@@ -42,7 +42,13 @@ class ProposalViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> ProposalQuerySet:
-        return Proposal.objects.visible_to(self.request.user).select_related("author")
+        proposals = Proposal.objects.visible_to(self.request.user).select_related("author")
+        wanted = self.request.query_params.get("status") if self.action == "list" else None
+        if wanted is None:
+            return proposals
+        if wanted not in Proposal.Status.values:
+            raise ValidationError({"status": [f"must be one of {', '.join(Proposal.Status.values)}"]})
+        return proposals.filter(status=wanted)
 
     def create(self, request: Request) -> Response:
         body = self._checked(NewProposal)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
+from automation.api.counting import TooManyRequests, wait_after
 from automation.models import ApiToken
 
 # Keys of the WSGI environ without `HTTP_`: no header of an outside request can become one of them.
@@ -26,6 +28,7 @@ class BearerAuthentication(authentication.BaseAuthentication):
             return None
         token = ApiToken.objects.valid(text.strip())
         if token is None:
+            _count_wrong_token(request)
             raise exceptions.AuthenticationFailed(
                 "This token is unknown, expired or revoked. Ask an administrator for a new one.",
                 "token.invalid",
@@ -35,6 +38,24 @@ class BearerAuthentication(authentication.BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def _count_wrong_token(request: Request) -> None:
+    """Raises TooManyRequests after OPSPORTAL_WRONG_TOKENS_PER_MINUTE from one address; 0 is no limit.
+
+    Who has a valid token gets in all the same: behind a proxy all have one address, and a script with an old
+    token must not shut out the others. There is nothing to guess in 256 random bits.
+    """
+    most = settings.OPSPORTAL_WRONG_TOKENS_PER_MINUTE
+    if not most:
+        return
+    address = request.META.get("REMOTE_ADDR", "")
+    if (wait := wait_after(f"wrong-token-{address}", most)) is not None:
+        raise TooManyRequests(
+            "Too many tokens from this address were unknown, expired or revoked.",
+            code="limit.wrong_tokens",
+            wait=wait,
+        )
 
 
 class InProcessAuthentication(authentication.BaseAuthentication):

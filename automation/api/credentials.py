@@ -142,9 +142,13 @@ class CredentialSerializer(StrictModel):
 
 
 class CredentialViews(Inventory):
-    """Reading tells that a credential exists and whether it has secrets; writing needs credentials:write."""
+    """Reading tells that a credential exists and whether it has secrets; writing needs credentials:write.
+
+    `?search=` (part of the name) and `?kind=` choose.
+    """
 
     serializer_class = CredentialSerializer
+    list_keys = ("search", "kind")
     page_order = ("name", "pk")
     scopes = SCOPES
 
@@ -154,7 +158,9 @@ class CredentialViews(Inventory):
         return Response(try_credential(self.get_object()).as_dict())
 
     def get_queryset(self) -> Any:
-        return self.visible(Credential.objects.all())
+        rows = self.searched(Credential.objects.all())
+        kind = self.chosen("kind", Credential.Kind.values)
+        return rows.filter(kind=kind) if kind else rows
 
     def perform_destroy(self, instance: Credential) -> None:
         if is_used(instance):

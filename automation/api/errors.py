@@ -9,7 +9,7 @@ from automation.api.problems import Problem
 from automation.belonging import CircleError
 from automation.decide import DecisionRefused
 from automation.definitions.errors import DefinitionError, LanguageError, ParameterError, QueryError
-from automation.models import IllegalTransition
+from automation.models import IllegalTransition, VersionMoved
 from automation.plan import PlanError
 from automation.submit import PolicyDenied
 
@@ -36,6 +36,14 @@ def as_problem(error: Exception) -> Problem | None:
                 code="run.state",
                 status=409,
                 errors=[{"field": "status", "message": str(error.status)}],
+            )
+        case VersionMoved():
+            stands = f"Version {error.newest} is the newest" if error.newest else "There is no such workflow"
+            return Problem(
+                f"{stands}, and If-Match names another. Read it again and bring your change into it.",
+                code="workflow.version_moved",
+                status=412,
+                errors=[{"field": "If-Match", "message": stands, "newest": error.newest}],
             )
         case DecisionRefused():
             return Problem(str(error), code=error.code, status=409 if error.code in CONFLICTS else 403)

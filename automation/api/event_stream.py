@@ -14,6 +14,7 @@ from automation.api.authentication import token_of
 from automation.api.pages import whole_number
 from automation.api.problems import Problem
 from automation.live.admission import Visitor, refusal
+from automation.live.followers import STREAMS
 from automation.live.positions import StoryPosition
 from automation.live.reading import as_frame, standings
 from automation.live.tailer import PULSE_GROUP, Tailer, group_of
@@ -84,10 +85,12 @@ class _EventStream:
         for group in groups:
             await self._layer.group_add(group, channel)
         self._tailer.join(self._run_id)
+        STREAMS.inc()
         try:
             async for part in self._follow(channel):
                 yield part
         finally:
+            STREAMS.dec()
             self._tailer.leave(self._run_id)
             for group in groups:
                 await self._layer.group_discard(group, channel)

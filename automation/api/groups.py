@@ -72,10 +72,11 @@ class GroupViews(Inventory):
     """Groups; a target is put into one by the target's `groups`."""
 
     serializer_class = GroupSerializer
+    list_keys = ("search",)
     page_order = ("name", "pk")
 
     def get_queryset(self) -> Any:
-        return self.visible(Group.objects.with_nesting())
+        return self.searched(Group.objects.with_nesting())
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "sizes": cache(_sizes)}

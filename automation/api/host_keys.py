@@ -183,11 +183,12 @@ class AuthorityViews(Inventory):
     """Host certificate authorities. Only a person may say whose word counts."""
 
     serializer_class = AuthoritySerializer
+    list_keys = ("search",)
     page_order = ("name", "pk")
 
     def get_queryset(self) -> Any:
         rows = HostCertificateAuthority.objects.select_related("added_by").prefetch_related("groups")
-        return self.visible(rows)
+        return self.searched(rows)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

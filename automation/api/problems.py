@@ -19,6 +19,7 @@ TITLES = {
     405: "This address does not do that",
     406: "Not available in this form",
     409: "In conflict with the present state",
+    412: "Changed meanwhile",
     413: "Too large",
     415: "Not a form we read",
     422: "Cannot be done",

@@ -32,7 +32,7 @@ from automation.api.run_output import output_answer
 from automation.api.run_requests import Decision, Reason, command_submission, submission
 from automation.api.views import READ_AND_POST, ApiViewSet
 from automation.forecast import forecast_targets
-from automation.models import JobRun, ResultState, RunStatus
+from automation.models import JobRun, ResultState, RunStatus, RunTarget
 from automation.submit import Prepared, prepare, write
 
 SCOPES = {"GET": "runs:read", "POST": "runs:submit"}
@@ -45,11 +45,11 @@ def _written(prepared: Prepared) -> dict[str, Any]:
 
 
 class RunViews(ApiViewSet):
-    """Runs, newest first; `?status=` and `?workflow=` choose."""
+    """Runs, newest first; `?status=`, `?workflow=`, `?target=` and `?submitted_by=` (names) choose."""
 
     http_method_names = READ_AND_POST
     scopes = SCOPES
-    list_keys = ("status", "workflow")
+    list_keys = ("status", "workflow", "target", "submitted_by")
     page_order = ("-pk",)
 
     def get_queryset(self) -> Any:
@@ -59,6 +59,10 @@ class RunViews(ApiViewSet):
                 runs = runs.filter(status=wanted)
             if name := self.request.query_params.get("workflow"):
                 runs = runs.filter(workflow_name=name)
+            if name := self.request.query_params.get("target"):
+                runs = runs.filter(pk__in=RunTarget.objects.filter(name=name).values("run"))
+            if name := self.request.query_params.get("submitted_by"):
+                runs = runs.filter(submitted_by__username=name)
         return runs
 
     def list(self, request: Request) -> Response:

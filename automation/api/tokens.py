@@ -38,10 +38,13 @@ class TokenViews(ApiViewSet):
 
     http_method_names = ["get", "head", "post", "delete"]  # noqa: RUF012  (DRF declares it so)
     scopes = SCOPES
+    list_keys = ("search",)
     page_order = ("name", "pk")
 
     def get_queryset(self) -> Any:
-        return ApiToken.objects.filter(user=principal(self.request), revoked_at=None)
+        rows = ApiToken.objects.filter(user=principal(self.request), revoked_at=None)
+        text = self.request.query_params.get("search")
+        return rows.filter(name__icontains=text) if text else rows
 
     def list(self, request: Request) -> Response:
         return self.paged(self.get_queryset(), token_answer)

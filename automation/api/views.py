@@ -71,6 +71,12 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         """Those of `rows` that the asking person may know of."""
         return rows.visible_to(self.request.user)  # type: ignore[attr-defined]
 
+    def searched(self, rows: models.QuerySet[Any]) -> Any:
+        """Those of `rows` the asking person may know of, with the text of `?search=` in their name."""
+        text = self.request.query_params.get("search")
+        visible = self.visible(rows)
+        return visible.filter(name__icontains=text) if text else visible
+
     def paged(self, rows: models.QuerySet[Any], answer: Any) -> Response:
         """One page of `rows`, each as `answer` shows it."""
         page = self.paginate_queryset(rows)

@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from automation.api.entity_tags import meant_versions, tag_of, unchanged_for
 from automation.api.pages import PAGE, whole_number
 from automation.api.permissions import require_person
 from automation.api.problems import Problem
@@ -38,17 +39,22 @@ class NewVersion(Strict):
 
 
 class WorkflowViews(ApiViewSet):
-    """Workflows go by name; posting a definition makes the next version of the workflow it names."""
+    """Workflows go by name; posting a definition makes the next version of the workflow it names.
+
+    `ETag` is the newest version. With it as `If-Match`, a definition is stored only where that version is
+    still the newest, so that nobody overwrites what somebody else has just published.
+    """
 
     http_method_names = READ_AND_POST
     lookup_field = "name"
     lookup_value_regex = "[a-z0-9-]{1,64}"
     scopes = SCOPES
+    list_keys = ("search",)
     page_order = ("name", "pk")
 
     def get_queryset(self) -> Any:
         newest = WorkflowVersion.objects.filter(workflow=OuterRef("pk")).order_by("-number")
-        return self.visible(Workflow.objects.all()).annotate(
+        return self.searched(Workflow.objects.all()).annotate(
             newest_number=Subquery(newest.values("number")[:1]),
             newest_definition=Subquery(newest.values("definition")[:1]),
         )
@@ -59,7 +65,10 @@ class WorkflowViews(ApiViewSet):
     def retrieve(self, request: Request, name: str) -> Response:
         workflow = self.get_object()
         newest = workflow.versions.select_related("author").order_by("-number").first()
-        return Response(summary(workflow) | version_answer(newest))
+        tag = tag_of(newest.number)
+        if unchanged_for(request, tag):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": tag})
+        return Response(summary(workflow) | version_answer(newest), headers={"ETag": tag})
 
     def create(self, request: Request) -> Response:
         # A version does not tell who wrote it: what an AI writes goes into a run, never onto the shelf.
@@ -72,12 +81,14 @@ class WorkflowViews(ApiViewSet):
         else:
             definition = read_workflow(body.validated_data["definition"]).canonical()
             text = canonical(body.validated_data["definition"])
+        over = meant_versions(request)
         known = WorkflowVersion.objects.filter(workflow__name=definition["name"]).count()
-        version = Workflow.objects.publish(definition, text=text, author=request.user)
+        version = Workflow.objects.publish(definition, text=text, author=request.user, over=over)
         made = version.number > known
         return Response(
             {"name": definition["name"], "summary": definition["summary"], **version_answer(version)},
             status=status.HTTP_201_CREATED if made else status.HTTP_200_OK,
+            headers={"ETag": tag_of(version.number)},
         )
 
     @action(detail=False, url_path="schema")

@@ -30,5 +30,6 @@ from automation.models.spools import Spool as Spool
 from automation.models.target_tests import Round as Round
 from automation.models.target_tests import TargetTest as TargetTest
 from automation.models.uploads import InventoryUpload as InventoryUpload
+from automation.models.workflows import VersionMoved as VersionMoved
 from automation.models.workflows import Workflow as Workflow
 from automation.models.workflows import WorkflowVersion as WorkflowVersion

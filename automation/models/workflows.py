@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -16,22 +17,36 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 
+class VersionMoved(Exception):
+    """The newest version is not the one that an edit began with; `newest` is its number, 0 for none."""
+
+    def __init__(self, newest: int) -> None:
+        super().__init__(newest)
+        self.newest = newest
+
+
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> WorkflowQuerySet:
         return self if may(user, "runs:read") else self.none()
 
-    def publish(self, definition: dict[str, Any], *, text: str, author: Any) -> WorkflowVersion:
+    def publish(
+        self, definition: dict[str, Any], *, text: str, author: Any, over: Container[int] | None = None
+    ) -> WorkflowVersion:
         """The newest version of the workflow this canonical definition names.
 
-        The same definition as the newest version makes no new one.
+        The same definition as the newest version makes no new one. With `over`, the newest version must have
+        one of these numbers; raises VersionMoved otherwise, and then nothing is stored.
         """
         with transaction.atomic():
             workflow, _ = self.select_for_update().get_or_create(name=definition["name"])
             newest = workflow.versions.order_by("-number").first()
             if newest is not None and newest.definition == definition:
                 return newest
+            number = newest.number if newest else 0
+            if over is not None and number not in over:
+                raise VersionMoved(number)
             return workflow.versions.create(
-                number=newest.number + 1 if newest else 1, definition=definition, text=text, author=author
+                number=number + 1, definition=definition, text=text, author=author
             )
 
 
