@@ -115,6 +115,7 @@ def test_an_unforeseen_error_tells_a_reference_and_nothing_internal(caplog: pyte
     assert caplog.records[0].exc_info
 
 
+@pytest.mark.django_db
 def test_an_unknown_address_under_api_is_a_problem_and_elsewhere_a_page(client: Client) -> None:
     assert client.get("/api/v1/nothing/").json()["code"] == "not_found"
     assert client.get("/nothing/").headers["Content-Type"].startswith("text/html")
