@@ -1,6 +1,7 @@
 /* The live page of a run. The page as it was served stands by itself; this keeps it true from there on. */
 
 import { Connection } from "./run_connection.js";
+import { setData } from "./run_elements.js";
 import { Matrix } from "./run_matrix.js";
 import { Panel } from "./run_panel.js";
 import { Head, Story } from "./run_story.js";
@@ -15,6 +16,8 @@ class Page {
     this.head = new Head(root, state);
     this.story = new Story(root);
     this._applied = 0;
+    this._news = false;
+    this._standing = "";
     this._digest = 0x811c9dc5;
     this._shownAt = 0;
     this.connection = new Connection({
@@ -43,8 +46,8 @@ class Page {
       lines: lines && [Number(lines[1]), Number(lines[2] ?? lines[1])],
     });
     if (this.panel) this.panel.byReader = asked.has("target");
-    this.head.flush(this.matrix);
-    this.matrix.showTimes();
+    this._showNews();
+    setInterval(() => this.matrix.showTimes(), 1000);
     this._listen();
     if (this.head.isFinal) this._root.dataset.connection = "final";
     else this.connection.start();
@@ -60,6 +63,8 @@ class Page {
     this.head.apply(event);
     if (event.kind === "step") this._step(event);
     if (event.kind === "output") this.panel?.told(event);
+    // Output changes nothing but the log, which draws itself.
+    this._news ||= event.kind !== "output";
     this._soon();
   }
 
@@ -90,22 +95,28 @@ class Page {
   _flush() {
     this._timer = 0;
     this._shownAt = performance.now();
-    this.matrix.flush();
-    this.story.flush();
-    this.head.flush(this.matrix);
-    this.panel?.flush();
+    if (this._news) this._showNews();
     this._stand();
     if (this.head.isFinal && !this._settled) this._settle();
   }
 
+  _showNews() {
+    this._news = false;
+    this.matrix.flush();
+    this.story.flush();
+    this.head.flush(this.matrix);
+    this.panel?.flush();
+    this._standing = fnv(this.matrix.digest(), 0x811c9dc5).toString(16);
+  }
+
   /** What a test, or somebody who doubts, may read: how far this page has come. */
   _stand() {
-    Object.assign(this._root.dataset, {
+    setData(this._root, {
       lastSeq: String(this.connection.last),
       applied: String(this._applied),
       digest: this._digest.toString(16),
       gaps: String(this.connection.gaps),
-      standing: fnv(this.matrix.digest(), 0x811c9dc5).toString(16),
+      standing: this._standing,
     });
   }
 
@@ -120,6 +131,7 @@ class Page {
     // Exit statuses and times as stored; events after the snapshot come by themselves.
     if (state.last_seq !== this.connection.last) return;
     this.matrix.replace(state.targets);
+    this._news = true;
     this._soon();
   }
 

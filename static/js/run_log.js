@@ -1,11 +1,15 @@
 /* A log of any length: rows of one height, of which only those in sight are elements. */
 
 import { classesOf, pieces, PLAIN, shownLength } from "./run_ansi.js";
+import { element, setHidden, setText } from "./run_elements.js";
 
 const AHEAD = 12;
 // Browsers cannot lay out much more than this; beyond, the scroll bar goes in larger strides.
 const TALLEST = 8_000_000;
 const LONGEST_ROW = 4096;
+// Times as long as the last drawing took; milliseconds.
+const REST = 2;
+const LONGEST_REST = 250;
 
 export class LogView {
   /** `changed()` is told when following starts or pauses, `marked(from, to)` when lines are pointed at. */
@@ -14,10 +18,12 @@ export class LogView {
     this._marked = marked;
     this.root = root;
     this.scroller = element("div", "log-scroller", { tabindex: "0", role: "region", "aria-label": label });
-    this._sizer = element("div", "log-sizer");
+    // Beside the rows, not around them: every change of its height would have all of them styled anew.
+    this._span = element("div", "log-span");
+    this._sheet = element("div", "log-sheet");
     this._more = element("button", "log-more btn", { type: "button", hidden: "" });
     this._empty = element("p", "log-empty");
-    this.scroller.append(this._sizer);
+    this.scroller.append(this._span, this._sheet);
     root.replaceChildren(this.scroller, this._empty, this._more);
     this._rows = new Map();
     this._measure();
@@ -28,6 +34,9 @@ export class LogView {
     this._top = 0;
     this._seen = 0;
     this._frame = 0;
+    this._resting = 0;
+    this._again = false;
+    this._inView = 0;
     this.scroller.addEventListener("scroll", () => this._scrolled(), { passive: true });
     this.scroller.addEventListener("click", (event) => this._clicked(event));
     this._more.addEventListener("click", () => this.setFollow(true));
@@ -45,8 +54,7 @@ export class LogView {
   }
 
   _mayBeEmpty(text) {
-    this._emptyText = text;
-    this._empty.textContent = text;
+    setText(this._empty, text);
   }
 
   say(text) {
@@ -56,11 +64,25 @@ export class LogView {
 
   /** There may be more lines than before. Drawn with the next frame, however often this is called. */
   grew() {
-    if (this._frame) return;
-    this._frame = requestAnimationFrame(() => {
-      this._frame = 0;
-      this._draw();
+    if (this._resting) this._again = true;
+    else this._frame ||= requestAnimationFrame((begun) => this._drawNow(begun));
+  }
+
+  /** A machine that is slow to draw draws less often, so that it keeps up with what comes. */
+  _drawNow(begun) {
+    this._frame = 0;
+    this._draw();
+    this._resting = setTimeout(() => {
+      const took = performance.now() - begun;
+      this._resting = setTimeout(() => this._rested(), Math.min(REST * took, LONGEST_REST));
     });
+  }
+
+  _rested() {
+    this._resting = 0;
+    const again = this._again;
+    this._again = false;
+    if (again) this.grew();
   }
 
   /** What has come so far is no news to who does not follow. */
@@ -118,13 +140,14 @@ export class LogView {
     const text = element("span", "log-text");
     text.textContent = "0".repeat(100);
     probe.append(text);
-    this._sizer.append(probe);
+    this._sheet.append(probe);
     this.height = probe.getBoundingClientRect().height || 18;
     this.character = text.getBoundingClientRect().width / 100 || 8;
     probe.remove();
   }
 
   _resized() {
+    this._inView = this.scroller.clientHeight;
     if (this.wrap) this._version = -1;
     this.grew();
   }
@@ -173,20 +196,20 @@ export class LogView {
   }
 
   _inSight() {
-    return Math.ceil(this.scroller.clientHeight / this.height);
+    return Math.ceil(this._inView / this.height);
   }
 
-  _span() {
+  _height() {
     return Math.min(this._total() * this.height, TALLEST);
   }
 
   _scale() {
-    const room = Math.max(1, this._span() - this.scroller.clientHeight);
-    return Math.max(1, (this._total() * this.height - this.scroller.clientHeight) / room);
+    const room = Math.max(1, this._height() - this._inView);
+    return Math.max(1, (this._total() * this.height - this._inView) / room);
   }
 
   _firstRow() {
-    return this.lines ? Math.floor((this.scroller.scrollTop * this._scale()) / this.height) : 0;
+    return this.lines ? Math.floor((this._top * this._scale()) / this.height) : 0;
   }
 
   _topOfRow(row) {
@@ -195,16 +218,19 @@ export class LogView {
 
   _apply() {
     this._layOut();
-    this._sizer.style.height = `${this._span()}px`;
-    this._sizer.style.minWidth = this.wrap ? "" : `${Math.min(this.lines.longest, LONGEST_ROW) * this.character + this._gutter()}px`;
+    this._span.style.height = `${this._height()}px`;
+    const width = this.wrap ? "" : `${Math.min(this.lines.longest, LONGEST_ROW) * this.character + this._gutter()}px`;
+    if (this._sheet.style.minWidth !== width) this._sheet.style.minWidth = width;
   }
 
+  /** Nothing of the page is measured between its changes: each time that would lay it out once more. */
   _draw() {
     if (!this.lines) return;
+    this._inView ||= this.scroller.clientHeight;
+    if (!this.follow) this._top = this.scroller.scrollTop;
     this._apply();
-    this._empty.hidden = this.lines.count > 0;
-    if (this.follow) this.scroller.scrollTop = this.scroller.scrollHeight;
-    this._top = this.scroller.scrollTop;
+    setHidden(this._empty, this.lines.count > 0);
+    if (this.follow) this._top = Math.max(0, this._height() - this._inView);
     const first = this._firstRow();
     const from = this._lineOfRow(Math.max(0, first - AHEAD));
     const to = Math.min(this.lines.count, this._lineOfRow(first + this._inSight() + AHEAD) + 1);
@@ -213,6 +239,12 @@ export class LogView {
     for (let index = from; index < to; index += 1) this._place(index, shift);
     this.root.dataset.lines = String(this.lines.count);
     this._count();
+    if (this.follow) this._toEnd();
+  }
+
+  _toEnd() {
+    this.scroller.scrollTop = this._height();
+    this._top = this.scroller.scrollTop;
   }
 
   _drop(from, to) {
@@ -237,7 +269,7 @@ export class LogView {
     const top = `${this._rowOfLine(index) * this.height + shift}px`;
     if (row.style.top !== top) row.style.top = top;
     const marked = this.mark !== null && index + 1 >= this.mark.from && index + 1 <= this.mark.to;
-    row.classList.toggle("is-marked", marked);
+    if (row.classList.contains("is-marked") !== marked) row.classList.toggle("is-marked", marked);
   }
 
   /** In the order of lines, so that a selection copies as it reads. */
@@ -249,7 +281,7 @@ export class LogView {
     for (const [other, row] of [...this._rows].sort((a, b) => a[0] - b[0])) {
       if (other > index) return void row.before(made);
     }
-    this._sizer.append(made);
+    this._sheet.append(made);
   }
 
   _row(index, text) {
@@ -306,14 +338,15 @@ export class LogView {
 
   _count() {
     const fresh = this.follow ? 0 : this.lines.count - this._seen;
-    this._more.hidden = fresh <= 0;
-    if (fresh > 0) this._more.textContent = `▼ ${fresh.toLocaleString()} new line${fresh === 1 ? "" : "s"}`;
+    setHidden(this._more, fresh <= 0);
+    if (fresh > 0) setText(this._more, `▼ ${fresh.toLocaleString()} new line${fresh === 1 ? "" : "s"}`);
   }
 
   // --- What the reader does ------------------------------------------------------------------------------------
 
   _scrolled() {
     const now = this.scroller.scrollTop;
+    if (now === this._top) return; // our own doing
     const atEnd = now + this.scroller.clientHeight >= this.scroller.scrollHeight - this.height;
     if (this.follow && now < this._top - 2 && !atEnd) this.setFollow(false);
     else if (!this.follow && now > this._top && atEnd) this.setFollow(true);
@@ -333,12 +366,4 @@ export class LogView {
     this._marked(from, to);
     this.grew();
   }
-}
-
-export function element(name, classes = "", attributes = {}, text = "") {
-  const made = document.createElement(name);
-  if (classes) made.className = classes;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text) made.textContent = text;
-  return made;
 }

@@ -1,5 +1,7 @@
 /* Targets × steps: what is known of each cell, and the rows that show it. */
 
+import { setAttribute, setData, setHidden, setText } from "./run_elements.js";
+
 const DONE = ["failed", "ok", "stopped"];
 const BAR = ["ok", "failed", "stopped", "running"];
 
@@ -113,9 +115,9 @@ export class Matrix {
       link.dataset.look = look;
       link.textContent = this.symbol(cell);
     }
-    link.dataset.doing = cell.doing ?? "";
+    setData(link, { doing: cell.doing ?? "" });
     const label = `${target.name}, step ${index + 1} ${this.steps[index].name}: ${this.words(cell)}`;
-    if (link.getAttribute("aria-label") !== label) link.setAttribute("aria-label", label);
+    setAttribute(link, "aria-label", label);
   }
 
   _link(target, index) {
@@ -145,7 +147,7 @@ export class Matrix {
       target.timed = target.rank;
       const ends = target.cells.filter((cell) => cell.started && cell.finished).map((cell) => Date.parse(cell.finished));
       const end = running || !ends.length ? Date.now() : Math.max(...ends);
-      target.row.querySelector(".matrix-time").textContent = lasting((end - Math.min(...starts)) / 1000);
+      setText(target.row.querySelector(".matrix-time"), lasting((end - Math.min(...starts)) / 1000));
     }
   }
 
@@ -178,7 +180,7 @@ export class Matrix {
 
   showNone() {
     const which = this._root.dataset.filter;
-    this._root.querySelector("#matrix-none").hidden = which === "all" || this.counts()[which] > 0;
+    setHidden(this._root.querySelector("#matrix-none"), which === "all" || this.counts()[which] > 0);
   }
 
   choose(target, step) {

@@ -1,5 +1,6 @@
 /* The log panel: which step of which target is looked at, both its streams, and how they are shown. */
 
+import { setAttribute, setData, setHidden, setText } from "./run_elements.js";
 import { LogView } from "./run_log.js";
 import { Output } from "./run_output.js";
 
@@ -141,15 +142,15 @@ export class Panel {
   flush() {
     const cell = this._matrix.cell(this.place.target, this.place.step);
     if (!cell) return;
-    Object.assign(this.root.dataset, { target: this.place.target, step: this.place.step, body: this.place.body });
-    this._find("#log-target").textContent = this.place.target;
-    this._find("#log-step").textContent = this.place.step;
+    setData(this.root, { target: this.place.target, step: this.place.step, body: this.place.body });
+    setText(this._find("#log-target"), this.place.target);
+    setText(this._find("#log-step"), this.place.step);
     const state = this._find("#log-state");
-    state.dataset.look = this._matrix.look(cell);
-    state.textContent = `${this._matrix.symbol(cell)} ${this._matrix.words(cell)}`;
+    setData(state, { look: this._matrix.look(cell) });
+    setText(state, `${this._matrix.symbol(cell)} ${this._matrix.words(cell)}`);
     const message = this._find("#log-message");
-    message.textContent = cell.message ?? "";
-    message.hidden = !cell.message;
+    setText(message, cell.message ?? "");
+    setHidden(message, !cell.message);
     this._empty();
     this._bodies();
   }
@@ -193,11 +194,11 @@ export class Panel {
         }),
       );
     }
-    group.hidden = names.length === 0;
+    setHidden(group, names.length === 0);
     for (const button of group.children) {
       const [text] = of(button.dataset.name);
-      if (button.textContent !== text) button.textContent = text;
-      button.setAttribute("aria-pressed", String(button.dataset.name === current));
+      setText(button, text);
+      setAttribute(button, "aria-pressed", String(button.dataset.name === current));
     }
   }
 

@@ -1,6 +1,6 @@
 /* The list of events, and what the head of the page says of the run. */
 
-import { element } from "./run_log.js";
+import { element, setAttribute, setHidden, setText } from "./run_elements.js";
 import { lasting } from "./run_matrix.js";
 
 const KEPT = 500;
@@ -71,19 +71,19 @@ export class Head {
   flush(matrix) {
     this._showStatus();
     const counts = matrix.counts();
-    for (const [rank, count] of Object.entries(counts)) this._find(`[data-tally="${rank}"] strong`).textContent = String(count);
+    for (const [rank, count] of Object.entries(counts)) setText(this._find(`[data-tally="${rank}"] strong`), String(count));
     for (const each of this._root.querySelectorAll("[data-count]")) {
-      each.textContent = String(each.dataset.count === "all" ? matrix.targets.length : counts[each.dataset.count]);
+      setText(each, String(each.dataset.count === "all" ? matrix.targets.length : counts[each.dataset.count]));
     }
-    this._find("#run-failed").hidden = counts.failed === 0;
-    this._find("#run-failed-text").textContent = `${counts.failed} failed`;
+    setHidden(this._find("#run-failed"), counts.failed === 0);
+    setText(this._find("#run-failed-text"), `${counts.failed} failed`);
     for (const [rank, start, width] of matrix.segments()) {
       const part = this._find(`#run-bar [data-rank="${rank}"]`);
-      part.setAttribute("x", `${start}%`);
-      part.setAttribute("width", `${width}%`);
+      setAttribute(part, "x", `${start}%`);
+      setAttribute(part, "width", `${width}%`);
     }
     const words = `${matrix.done()} of ${matrix.targets.length} targets done, ${counts.failed} failed`;
-    this._find("#run-bar").setAttribute("aria-label", words);
+    setAttribute(this._find("#run-bar"), "aria-label", words);
     this._speak(words);
     matrix.showNone();
     this.tick();
@@ -110,6 +110,6 @@ export class Head {
   tick() {
     if (!this._started) return;
     const end = this._finished || Date.now();
-    this._find("#run-duration").textContent = lasting((end - this._started) / 1000);
+    setText(this._find("#run-duration"), lasting((end - this._started) / 1000));
   }
 }
