@@ -26,6 +26,7 @@ class Parts:
     throttles: tuple[str, ...] = ()  # the AI service's callers are counted by the service that it asks
     verify_keys: str = ""
     installation: str = ""  # what can be frozen
+    first_workflows: str = ""  # what puts them on the shelf of a new portal
     workers: bool = True
     # Template libraries that stand in for those of an app that is not there.
     libraries: Mapping[str, str] | None = None
@@ -60,6 +61,7 @@ ALL: Final = Parts(
     throttles=_LIMITED,
     verify_keys="opsportal.key_checks.keys_fit",
     installation="automation.models.Installation",
+    first_workflows="opsportal.runbooks.publish_runbooks",
 )
 AUTOMATION: Final = Parts(
     port=3003,
@@ -74,6 +76,7 @@ AUTOMATION: Final = Parts(
     throttles=ALL.throttles,
     verify_keys=ALL.verify_keys,
     installation=ALL.installation,
+    first_workflows=ALL.first_workflows,
     libraries={"proposals": "opsportal.no_proposals"},
     without=("demo",),
 )
@@ -90,6 +93,6 @@ AI: Final = Parts(
     readiness="opsportal.ai_role.readiness.CHECKS",
     lease_watch="opsportal.watches.NoLeases",
     workers=False,
-    without=("backup", "restore", "unfreeze", "rotate_credentials", "opsworker", "demo"),
+    without=("backup", "restore", "unfreeze", "rotate_credentials", "opsworker", "demo", "publish_runbooks"),
 )
 ROLES: Final[Mapping[str, Parts]] = {"all": ALL, "automation": AUTOMATION, "ai": AI}

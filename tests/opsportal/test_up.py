@@ -13,6 +13,7 @@ import pytest
 from django.core import signing
 from django.utils import timezone
 
+from aiworkflows.planners.runbooks import load_runbooks
 from automation.workers.task_packages import SALT
 from opsportal.data_directory import read_env_file
 from tests.database import execute_in
@@ -42,6 +43,8 @@ def test_up_makes_keys_and_an_administrator_and_ends_without_a_trace(portal: Por
     assert (portal.data / ".env").stat().st_mode & 0o777 == 0o600
     assert set(read_env_file(portal.data)) == {"OPSPORTAL_SECRET_KEY", "OPSPORTAL_ENCRYPTION_KEYS"}
     assert portal.output().count("sign in as `admin` with the password") == 1
+    [[workflows]] = execute_in(portal.data, "SELECT count(*) FROM automation_workflow")
+    assert workflows == len(load_runbooks())
     assert f"OpsPortal is ready: http://127.0.0.1:{portal.port}/" in wait_until(
         lambda: "is ready" in portal.output() and portal.output(), seconds=LONG, what="ready is not announced"
     )

@@ -26,8 +26,8 @@ from opsportal.demo.proof import try_sandbox
 from opsportal.demo.refusals import explain
 from opsportal.demo.sandbox import NoSandbox
 from opsportal.demo.story import Story, tell_safely
-from opsportal.demo.workflows import publish_runbooks
 from opsportal.processes import check_port, public_address, whole_portal
+from opsportal.runbooks import publish_runbooks
 from opsportal.start_checks import require_keys
 
 HOST = "127.0.0.1"

@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
+from django.utils.module_loading import import_string
 
 from opsportal.console import Console
 from opsportal.processes import check_port, public_address, whole_portal
@@ -47,7 +48,9 @@ class Command(BaseCommand):
         if users.exists():
             return
         password = secrets.token_urlsafe(12)
-        users.create_superuser(username="admin", password=password)
+        admin = users.create_superuser(username="admin", password=password)
+        if settings.PARTS.first_workflows:
+            import_string(settings.PARTS.first_workflows)(author=admin)
         self.stdout.write(f"First start: sign in as `admin` with the password {password}")
         self.stdout.write("It is shown only now. Change it: ./ops manage changepassword admin")
         self.stdout.flush()
