@@ -7,7 +7,7 @@ const AHEAD = 12;
 // Browsers cannot lay out much more than this; beyond, the scroll bar goes in larger strides.
 const TALLEST = 8_000_000;
 const LONGEST_ROW = 4096;
-// Times as long as the last drawing took; milliseconds.
+// Times as long as the last drawing took, with the wait for its frame; milliseconds.
 const REST = 2;
 const LONGEST_REST = 250;
 
@@ -64,16 +64,18 @@ export class LogView {
 
   /** There may be more lines than before. Drawn with the next frame, however often this is called. */
   grew() {
-    if (this._resting) this._again = true;
-    else this._frame ||= requestAnimationFrame((begun) => this._drawNow(begun));
+    if (this._resting) return void (this._again = true);
+    if (this._frame) return;
+    const asked = performance.now();
+    this._frame = requestAnimationFrame(() => this._drawNow(asked));
   }
 
   /** A machine that is slow to draw draws less often, so that it keeps up with what comes. */
-  _drawNow(begun) {
+  _drawNow(asked) {
     this._frame = 0;
     this._draw();
     this._resting = setTimeout(() => {
-      const took = performance.now() - begun;
+      const took = performance.now() - asked;
       this._resting = setTimeout(() => this._rested(), Math.min(REST * took, LONGEST_REST));
     });
   }
