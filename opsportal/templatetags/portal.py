@@ -1,5 +1,6 @@
 """Icons, states, times and navigation: `{% load portal %}`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,13 @@ def icon(name: str, classes: str = "", label: str = "") -> SafeString:
         static(SPRITE),
         name,
     )
+
+
+@register.filter
+def some_of(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
 
 
 @register.simple_tag
@@ -170,3 +178,9 @@ def query_with(context: RequestContext, **changes: Any) -> str:
         if value not in ("", None):
             query[key] = str(value)
     return f"?{query.urlencode()}" if query else "?"
+
+
+@register.simple_tag(takes_context=True)
+def query_without(context: RequestContext, key: str) -> str:
+    """The page's query string without this key, from the first page on; starts with `?`."""
+    return query_with(context, **{key: "", "page": ""})
