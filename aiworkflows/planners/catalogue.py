@@ -64,6 +64,7 @@ class _Request:
     things: tuple[Thing, ...]
     unlisted: tuple[str, ...]
     named: tuple[str, ...]
+    left: tuple[str, ...]
     quoted: str | None = None
     log_file: str | None = None
 
@@ -163,7 +164,8 @@ class CataloguePlanner:
         unknown = tuple(word for word in words if self._is_unlisted(word))
         named = tuple(word for word in unknown if self._is_named(word, reading.rest))
         told = self._told(words, unknown)
-        return _Request(tuple(phrases), self._mask(words, unknown), told, tuple(things), unknown, named)
+        masked = self._mask(words, unknown)
+        return _Request(tuple(phrases), masked, told, tuple(things), unknown, named, tuple(rest))
 
     def _is_named(self, word: str, rest: Sequence[str]) -> bool:
         """Does an unlisted word stand where the name of software stands: "update the foo", "foo service"?"""
@@ -384,6 +386,9 @@ class CataloguePlanner:
                 f'"{share.group(0)}": a sentence cannot choose some of the targets. All of these, in batches?'
             )
             return "", [Question("targets", text, (resolved.query,))]
+        doubt = names.doubt(resolved.query, seen.left, [thing.said for thing in seen.things])
+        if doubt:
+            return "", [doubt]
         return resolved.query, [resolved.question] if resolved.question else []
 
     def _when(self, moment: Moment | None, given: Answers) -> list[Question]:

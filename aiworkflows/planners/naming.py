@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiworkflows.planners.contract import InventoryView, Question
-from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase
+from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, QUALIFIERS, Phrase
 from aiworkflows.planners.retrieval import trigrams
 
 _ENDING: Final = re.compile(r"\s+(servers?|hosts?|box|boxes|machines?)$")
@@ -23,7 +23,12 @@ ENVIRONMENTS: Final = (
 )
 # "test nginx" and "go live" are no places; these are, wherever they stand.
 _PLAIN_ENVIRONMENTS: Final = frozenset({"prod", "production", "staging", "preprod"})
-_SAY_NOTHING: Final = FILLERS | MACHINES | EVERY | {"&", "everywhere", "everything"}
+_SAY_NOTHING: Final = FILLERS | MACHINES | EVERY | QUALIFIERS | {"&", "everywhere", "everything"}
+# What narrows a set of targets down, where no phrase took it in.
+RESTRICTING: Final = frozenset(
+    {"but", "tagged", "tag", "tags", "labelled", "labeled", "label", "marked", "whose", "having", "minus"}
+    | {"besides", "skip", "skipping", "excluding", "except"}
+)
 LONGEST_NAME: Final = 6
 FEW: Final = 100
 MOST_CHOICES: Final = 8
@@ -70,7 +75,7 @@ class Names:
                 return Resolved(question=question)
             everything = everything or every
             found += [f"-{each}" for each in terms] if phrase.negated else terms
-        terms = list(dict.fromkeys(found))
+        terms = sorted(dict.fromkeys(found), key=lambda each: each.startswith("-"))
         wanted = [each for each in terms if not each.startswith("-")]
         for field in ("group:", "name:", "env:", "os:"):
             same = [each for each in wanted if each.startswith(field)]
@@ -82,6 +87,29 @@ class Names:
         if everything:
             return Resolved(query=" ".join(["all", *terms]))
         return Resolved(question=Question("targets", "On which targets?", self._some()))
+
+    def doubt(self, query: str, left: Sequence[str], software: Iterable[str]) -> Question | None:
+        """Ask where words outside of all phrases may tell where, too: "all servers … tagged edge".
+
+        Asking for nothing is better than running on more targets than were meant, or on others.
+        """
+        known = {*query.split(), *software}
+        terms = dict.fromkeys(
+            each
+            for at, word in enumerate(left)
+            if word not in known
+            for each in self._longest(left, at)[1]
+            if each not in known and each not in query
+        )
+        following = [*left[1:], ""] if left else []
+        pairs = zip(left, following, strict=True)
+        odd = [word for word, after in pairs if word in RESTRICTING and (word, after) != ("but", "only")]
+        if not query or not (terms or odd):
+            return None
+        said = " ".join(odd) or ", ".join(terms)
+        text = f'The request also says "{said}": what does it mean for the targets? Which ones?'
+        narrowed = [each if query == "all" else f"{query} {each}" for each in terms]
+        return Question("targets", text, (*narrowed[:MOST_CHOICES], query))
 
     def is_place(self, word: str) -> bool:
         """Is this word by itself a target's name, built like one, or the plain word for an environment?"""
@@ -103,7 +131,7 @@ class Names:
         if words[0] in EVERY or words[0] == "everywhere":
             return phrase, ()
         for start in range(len(words) - 1):
-            if self._lookup(words[start:]) or self._lookup(words[start:-1]):
+            if self._longest(words, start)[1]:
                 return Phrase(words[start:], "bare"), words[:start]
         # "the frontend servers": machines that nobody knows; without an article it was no name at all.
         return (phrase, ()) if words[0] in ARTICLES and len(words) > 2 else (None, words[:-1])

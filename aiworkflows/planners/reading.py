@@ -15,6 +15,24 @@ _OF_A_VERB: Final = frozenset(
 # These may also tell what ("status of nginx", "up to date"): they count only before names of machines.
 WEAK: Final = frozenset({"in", "at", "of", "for", "from", "to", "into", "over", "inside", "within"})
 _BUT: Final = frozenset({"except", "excluding", "apart", "other"})
+# After "but", a new thought begins with these, and with anything else come those that are left out.
+_NEW_THOUGHT: Final = frozenset(
+    (  # noqa: SIM905  # as a literal: one line a word
+        "only just do don't please first keep leave be make this that then it we i you they there if when "
+        "without with"
+    ).split()
+)
+# These leave out only what is a name: "without dropping connections" says nothing of where.
+_LESS: Final = frozenset({"without", "minus", "besides", "skip", "skipping", "not"})
+# Between machines and the name they have: "every server that is tagged edge".
+QUALIFIERS: Final = frozenset(
+    {"tagged", "tag", "tags", "labelled", "labeled", "label", "marked", "named", "called"}
+)
+_LINKS: Final = frozenset(
+    (  # noqa: SIM905  # as a literal: one line a word
+        "with the a an that which who are is was has have having whose as carrying and"
+    ).split()
+)
 MACHINES: Final = frozenset(
     f"{word}{end}"
     for word in ("server", "host", "machine", "target", "node", "computer", "vm", "instance")
@@ -91,8 +109,12 @@ def read(request: str) -> Reading:
 def _opening(words: Sequence[str], at: int) -> tuple[Kind | None, bool, int]:
     """What opens here, if anything, and where do its words begin?"""
     word = words[at]
-    if word in _BUT or (word == "but" and words[at + 1 : at + 2] == ["not"]):
-        start = at + 1
+    start = at + 1
+    if word in _LESS and at and words[at - 1] != "but":
+        while start < len(words) and words[start] in STRONG | WEAK:
+            start += 1
+        return "weak", True, start
+    if word in _BUT or (word == "but" and not _NEW_THOUGHT & set(words[at + 1 : at + 2])):
         while start < len(words) and words[start] in STRONG | WEAK | {"than", "not"}:
             start += 1
         # "other" and "apart" are ordinary words unless "than" or "from" follows.
@@ -113,7 +135,7 @@ def _end(words: Sequence[str], start: int) -> int:
             return at
         if word in WEAK and not (word == "of" and before in EVERY):
             return at
-        if at > start and before in MACHINES and word not in {"and", "&"}:
+        if at > start and before in MACHINES and word not in {"and", "&"} and not _qualified(words, at):
             return at
     return len(words)
 
@@ -130,5 +152,20 @@ def _add_bare(words: Sequence[str], taken: list[bool], phrases: list[Phrase]) ->
             start -= 1
             if words[start] in EVERY or words[start] in ARTICLES:
                 break
-        phrases.append(Phrase(tuple(words[start : at + 1]), "bare"))
-        taken[start : at + 1] = [True] * (at + 1 - start)
+        end = at + 1
+        if name := _qualified(words, end):
+            end = next((each for each in range(name, len(words)) if taken[each]), len(words))
+            end = min(end, _end(words, name))
+        # With a name of their own these are machines that are known, or that nobody knows.
+        said = [word for word in words[start:end] if word not in _LINKS | QUALIFIERS]
+        phrases.append(Phrase(tuple(said), "strong" if name else "bare"))
+        taken[start:end] = [True] * (end - start)
+
+
+def _qualified(words: Sequence[str], at: int) -> int:
+    """Where the name begins that qualifies machines just said; 0 when nothing does."""
+    qualified = False
+    while at < len(words) and words[at] in _LINKS | QUALIFIERS:
+        qualified = qualified or words[at] in QUALIFIERS
+        at += 1
+    return at if qualified and at < len(words) and words[at] not in ENDS else 0

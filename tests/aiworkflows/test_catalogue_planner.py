@@ -223,6 +223,43 @@ WORDS = [
 # fmt: on
 
 
+@pytest.mark.parametrize(
+    ("request_", "targets"),
+    [
+        ("reboot every server tagged edge", "tag:edge"),
+        ("reboot all servers with the tag edge", "tag:edge"),
+        ("reboot each host that is tagged edge", "tag:edge"),
+        ("restart nginx on every machine labelled edge", "tag:edge"),
+        ("reboot all hosts named web-1", "name:web-1"),
+        ("restart nginx on all web servers but web-1", 'group:"web servers" -name:web-1'),
+        ("reboot all web servers, not web-1", 'group:"web servers" -name:web-1'),
+        ("patch prod minus web-1", "env:prod -name:web-1"),
+        ("update nginx but only on web servers", 'group:"web servers"'),
+    ],
+)
+def test_what_narrows_a_set_of_targets_down_is_heard(request_: str, targets: str) -> None:
+    made = plan(request_)
+    assert (made.status, made.targets) == ("ready", targets)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "reboot all servers tagged frontend",
+        "reboot every server marked frontend",
+        "reboot every box in group cache",
+        "reboot all servers, edge",
+        "reboot all servers like web",
+        "reboot any machine that runs edge",
+        "reboot all web and cache servers",
+    ],
+)
+def test_words_left_over_that_may_tell_where_are_asked_about(request_: str) -> None:
+    made = plan(request_)
+    assert (made.status, made.targets) == ("needs_answer", "")
+    assert [question.slot for question in made.questions] == ["targets"]
+
+
 def test_no_jumble_of_words_is_ever_ready_for_targets_that_do_not_exist_or_were_not_all_asked_for() -> None:
     known = {
         "group": INVENTORY.groups,

@@ -5,7 +5,7 @@ import pytest
 from aiworkflows.planners.catalogue import CataloguePlanner
 from aiworkflows.planners.contract import Alternative, Plan
 from aiworkflows.planners.runbooks import load_runbooks
-from benchmarks.planner import Labelled, judge, labelled, measure
+from benchmarks.planner import OTHER_HAND, Labelled, judge, labelled, measure
 
 
 def test_requests_it_was_not_tuned_on_are_understood_or_refused_as_promised() -> None:
@@ -14,6 +14,19 @@ def test_requests_it_was_not_tuned_on_are_understood_or_refused_as_promised() ->
     assert figures.top3 >= 0.9
     assert figures.wrong_targets == 0
     assert figures.refused_rightly >= 0.95
+
+
+def test_requests_by_another_hand_never_run_elsewhere_and_are_refused_where_they_should() -> None:
+    for requests in OTHER_HAND:
+        figures, _ = measure(list(labelled(requests)), CataloguePlanner())
+        assert figures.wrong_targets == 0
+        assert figures.refused_rightly >= 0.95
+        assert figures.top3 >= 0.85  # aimed at: 0.9
+
+
+def test_no_request_by_another_hand_is_an_example() -> None:
+    examples = {example.lower() for book in load_runbooks().values() for example in book.examples}
+    assert not examples & {row.ask.lower() for requests in OTHER_HAND for row in labelled(requests)}
 
 
 def test_every_runbook_is_measured_by_requests_that_are_none_of_its_examples() -> None:
