@@ -10,16 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
 from automation.after_restore import Settled, settle_after_restore
 from credentials.keys import configured_keys, key_name
-from opsportal.backups import sqlite
+from credentials.sealed import DecryptionError, Sealed
 from opsportal.backups.archive import About, BackupError, unpack
+from opsportal.backups.engine import NAMES, Engine, configured_engine
 from opsportal.data_directory import write_private
-
-BESIDE = ("", "-wal", "-shm")
 
 
 def restore(source: Path, data_dir: Path, *, replace: bool, keys: Path | None) -> tuple[About, Settled]:
@@ -28,23 +27,20 @@ def restore(source: Path, data_dir: Path, *, replace: bool, keys: Path | None) -
     With `replace`, a database that is there is kept beside the new one. `keys` becomes DIR/.env. Raises
     BackupError, before anything is changed.
     """
-    if connection.vendor != "sqlite":
-        raise BackupError("This command restores SQLite databases. For PostgreSQL use pg_restore.")
-    database = Path(os.fspath(connection.settings_dict["NAME"]))
+    engine = configured_engine()
     connections.close_all()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _nobody_else(data_dir / "up.lock"):
-        if database.exists() and not replace:
+        if (occupied := engine.occupied()) and not replace:
             raise BackupError(
-                f"{database} exists: restore into an empty folder (--data DIR), or give --replace, which "
-                "keeps the old database beside the new one."
+                f"{occupied}, or give --replace, which keeps the old database beside the new one."
             )
-        staged = database.with_name(f".{database.name}.restoring")
+        staged = engine.staging(data_dir)
         staged.unlink(missing_ok=True)
         try:
             about = unpack(source, staged)
-            _check(about, staged)
-            _put_in_place(staged, database)
+            _check(about, engine, staged)
+            engine.put_in_place(staged)
         finally:
             staged.unlink(missing_ok=True)
         if keys is not None:
@@ -66,17 +62,20 @@ def _nobody_else(file: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check(about: About, staged: Path) -> None:
-    if about.vendor != "sqlite":
-        raise BackupError(f"The backup is of {about.vendor}, this installation uses SQLite.")
-    sqlite.check(staged)
+def _check(about: About, engine: Engine, staged: Path) -> None:
+    if about.vendor != engine.vendor:
+        raise BackupError(
+            f"The backup is of {NAMES.get(about.vendor, about.vendor)}, this installation uses "
+            f"{NAMES[engine.vendor]}: set DATABASE_URL to a database of the backup's kind."
+        )
+    engine.check(staged)
     known = {f"{app}.{name}" for app, name in MigrationLoader(None).disk_migrations}
     if newer := sorted(set(about.migrations) - known):
         raise BackupError(
             f"The backup was made by a newer version of OpsPortal (it has {newer[-1]}). Restore it with that "
             "version."
         )
-    if not sqlite.keys_fit(staged):
+    if not _keys_fit(engine.sealed(staged)):
         raise BackupError(
             f"The configured keys ({_names(key_name(key) for key in configured_keys())}) do not read this "
             f"backup, which was made with {_names(about.keys)}. Give its keys with --keys FILE, or put "
@@ -88,13 +87,15 @@ def _names(names: Iterator[str] | tuple[str, ...]) -> str:
     return ", ".join(names) or "none"
 
 
-def _put_in_place(staged: Path, database: Path) -> None:
-    aside = f"{database}.before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    for ending in BESIDE:
-        old = Path(f"{database}{ending}")
-        if old.exists():
-            old.rename(f"{aside}{ending}")
-    staged.rename(database)
+def _keys_fit(sealed: str | None) -> bool:
+    """Whether the configured keys read it; True where there is nothing to read."""
+    if sealed is None:
+        return True
+    try:
+        Sealed(sealed).prove_key("the backup")
+    except DecryptionError:
+        return False
+    return True
 
 
 def _keep_keys(keys: Path, env_file: Path) -> None:
