@@ -88,6 +88,7 @@ class AsyncAutomationClient:
 
     submit = _once(client_calls.submit)
     submit_command = _once(client_calls.submit_command)
+    rerun = _once(client_calls.rerun)
     runs = _each(client_calls.runs)
     status = _once(client_calls.status)
     results = _each(client_calls.results)

@@ -201,6 +201,31 @@ def submit_command(  # the fields of POST /runs/command/
     return (yield from _submit(within, "runs/command/", _given(body), idempotency_key))
 
 
+def rerun(
+    within: float,
+    run: int,
+    *,
+    targets: str = "all",
+    secrets: Mapping[str, Any] | None = None,
+    hold: bool = False,
+    reason: str = "",
+    idempotency_key: str | None = None,
+) -> Flow[Run]:
+    """Run once more what a finished run did: same version, parameters and rollout, a new plan and approvals.
+
+    `targets`: `"all"`, or `"failed"` for those that are not good; what is unknown there may be done twice
+    (the answer's `repeats` names those). `secrets` are the run's secret parameters, which are not kept.
+    Raises InvalidRequestError when one is missing or no target failed, ConflictError while the run goes on.
+    """
+    body = {
+        "targets": targets,
+        "parameters": secrets or None,
+        "hold": hold or None,
+        "reason": reason or None,
+    }
+    return (yield from _submit(within, f"runs/{int(run)}/rerun/", _given(body), idempotency_key))
+
+
 def runs(within: float, *, status: str | None = None, workflow: str | None = None) -> Stream[Run]:
     """Give the runs, newest first (in this status, of this workflow), page by page."""
     return _pages(within, "runs/", {"status": status, "workflow": workflow}, Run)

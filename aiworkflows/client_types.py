@@ -166,6 +166,7 @@ class Run:
     blast_radius: Json = field(default_factory=dict)
     approvals_required: int = 0
     last_seq: int = 0
+    repeats: Json | None = None
     raw: Json = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -185,6 +186,7 @@ class Run:
             blast_radius=dict(data.get("blast_radius") or {}),
             approvals_required=int(data.get("approvals_required") or 0),
             last_seq=int(data.get("last_seq") or 0),
+            repeats=data.get("repeats"),
             raw=data,
         )
 

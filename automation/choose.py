@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.utils import timezone
 
@@ -74,7 +74,14 @@ def filtered(query: Query | None, filters: Mapping[str, str]) -> Query | None:
     return Query(parts[0] if len(parts) == 1 else language.Group(tuple(parts)))
 
 
-def choose(query: Query, targets: Iterable[Target], *, include_maintenance: bool = False) -> Choice:
+class Naming(Protocol):
+    """What names targets: a query, or an earlier run."""
+
+    def matches(self, candidate: Candidate, /) -> bool:
+        """Whether it names this one."""
+
+
+def choose(query: Naming, targets: Iterable[Target], *, include_maintenance: bool = False) -> Choice:
     """What a run on `query` takes of `targets`, which it leaves out, and why.
 
     A disabled target is never taken; one in maintenance only with `include_maintenance`.

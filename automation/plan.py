@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from automation.belonging import Candidate
@@ -24,6 +24,7 @@ from automation.models import Group, Target, TargetLock
 from automation.models.files import StoredFileQuerySet
 from automation.plan_steps import plan_steps
 from automation.policy.rules import Tier
+from automation.repeat import Repeat
 from automation.ways import Ways, places, provable
 from credentials.models import Credential
 
@@ -98,8 +99,11 @@ def freeze(
     dry_run: bool = False,
     include_maintenance: bool = False,
     policy_version: str = "",
+    repeat: Repeat | None = None,
 ) -> Plan:
     """The plan of `workflow` on those of `visible` that `query` names and that may be worked on now.
+
+    With `repeat` it is on that one's targets, and `query` only tells how they were once found.
 
     Targets that are disabled are left out, and those in maintenance unless `include_maintenance`; the plan
     says which, and why. Raises PlanError when nothing matches, a target has no body for its platform or a
@@ -107,7 +111,9 @@ def freeze(
     """
     steps = plan_steps(workflow, parameters, visible=visible, files=files)
     workflow = steps.workflow
-    choice = choose(query, visible, include_maintenance=include_maintenance)
+    choice = choose(repeat or query, visible, include_maintenance=include_maintenance)
+    if repeat is not None:
+        choice = replace(choice, left_out=(*choice.left_out, *repeat.missing(visible)))
     chosen = choice.chosen
     _check(workflow, query, choice)
     arithmetic = plan_rollout(
@@ -127,10 +133,17 @@ def freeze(
             "left_out": [each.as_dict() for each in choice.left_out],
             "policy": policy_version,
         }
+        | ({"repeats": repeat.as_dict()} if repeat is not None else {})
     )
     ways = Ways.of([candidate.target for candidate in chosen])
     leaves = tuple(
-        freeze_target(candidate, query, ways, takes_maintenance=include_maintenance) for candidate in chosen
+        freeze_target(
+            candidate,
+            ways,
+            why=reasons(query, candidate) if repeat is None else repeat.reasons(candidate),
+            takes_maintenance=include_maintenance,
+        )
+        for candidate in chosen
     )
     _refuse_expired(leaves)
     header_hash = sha256(header)
@@ -153,7 +166,7 @@ def hash_plan(header_hash: str, leaf_hashes: list[str]) -> str:
 
 
 def freeze_target(
-    candidate: Candidate, query: Query, ways: Ways, *, takes_maintenance: bool = False
+    candidate: Candidate, ways: Ways, *, why: list[str], takes_maintenance: bool = False
 ) -> FrozenTarget:
     """What a worker needs to reach this target and must find unchanged when it does.
 
@@ -176,7 +189,7 @@ def freeze_target(
             "environment": target.environment,
             "zone": target.zone,
             "groups": list(candidate.groups),
-            "why": reasons(query, candidate),
+            "why": why,
             "takes_maintenance": takes_maintenance,
             "tags": sorted(target.tags),
             "variables": candidate.variables,

@@ -26,6 +26,7 @@ from automation.models.runs import APPROVAL_LASTS
 from automation.plan import Plan, PlanError, blast_radius, freeze
 from automation.policy.rules import AuthorKind, Decision, Facts
 from automation.policy.today import policy_today
+from automation.repeat import Repeat
 from automation.workers.queue import enqueue
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from automation.models import ApiToken, WorkflowVersion
 
 
+TRUST: tuple[AuthorKind, ...] = ("ai", "service", "person")  # the least first
 # A kind of source that we do not know counts as the least trusted one.
 NOT_AI = ("person", "catalogue", "service", "schedule")
 
@@ -55,10 +57,16 @@ class Submission:
     hold: bool = False
     reason: str = ""
     source: dict[str, Any] = field(default_factory=dict)
+    repeat: Repeat | None = None
 
     @property
     def author_kind(self) -> AuthorKind:
-        """Who wrote or submitted this, the least trusted part counting."""
+        """Who wrote or submitted this, or what it repeats; the least trusted part counting."""
+        before = [] if self.repeat is None else [self.repeat.run.author_kind]
+        return next(kind for kind in TRUST if kind in [self._own_kind, *before])
+
+    @property
+    def _own_kind(self) -> AuthorKind:
         kind = self.token.kind if self.token else "person"
         written_by_ai = self.source.get("kind", "person") not in NOT_AI or bool(self.source.get("model"))
         return "ai" if written_by_ai or kind == "ai" else "service" if kind == "service" else "person"
@@ -104,6 +112,7 @@ def prepare(wanted: Submission) -> Prepared:
         dry_run=wanted.dry_run,
         include_maintenance=wanted.include_maintenance,
         policy_version=policy.version,
+        repeat=wanted.repeat,
     )
     decision = policy.decide(facts_of(plan, wanted))
     if decision.denied:
@@ -153,6 +162,8 @@ def _write(prepared: Prepared) -> JobRun:
         author_kind=wanted.author_kind,
         reason=wanted.reason,
         source=wanted.source,
+        repeats=wanted.repeat.run if wanted.repeat is not None else None,
+        asked=_asked(wanted),
         dry_run=wanted.dry_run,
         total=len(plan.targets),
         max_failures=plan.rollout.max_failures,
@@ -168,6 +179,12 @@ def _write(prepared: Prepared) -> JobRun:
     RunSecret.objects.keep(run, plan.secrets)
     _write_rows(run, plan)
     return run
+
+
+def _asked(wanted: Submission) -> dict[str, Any]:
+    """What the plan does not hold as it was given, and the run again needs."""
+    definition = wanted.workflow.canonical() if wanted.version is None else None
+    return {"definition": definition, "rollout": wanted.rollout}
 
 
 def _write_rows(run: JobRun, plan: Plan) -> None:
@@ -201,4 +218,7 @@ def _opening(run: JobRun, decision: Decision) -> str:
     rules = f" ({'; '.join(decision.rules)})" if decision.rules else ""
     without = run.blast_radius["left_out_count"]
     out = f", {without} left out" if without else ""
-    return f"Planned for {run.total} target{'s' if run.total != 1 else ''}{out}, {people} needed{rules}."
+    again = "" if run.repeats_id is None else f"Run {run.repeats_id} again. "
+    return (
+        f"{again}Planned for {run.total} target{'s' if run.total != 1 else ''}{out}, {people} needed{rules}."
+    )

@@ -14,7 +14,9 @@ from automation.plan import PlanError
 from automation.submit import PolicyDenied
 
 # The run, or the portal, is not as the person thought; all else a decision is refused for is about who asks.
-CONFLICTS = frozenset({"plan.hash_mismatch", "approval.twice", "run.expired", "portal.frozen"})
+CONFLICTS = frozenset(
+    {"plan.hash_mismatch", "approval.twice", "run.expired", "run.not_over", "portal.frozen"}
+)
 
 
 def as_problem(error: Exception) -> Problem | None:

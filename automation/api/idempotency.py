@@ -21,17 +21,23 @@ MAX_KEY = 200
 T = TypeVar("T")
 
 
-def once(request: Request, *, prepare: Callable[[], T], work: Callable[[T], dict[str, Any]]) -> Response:
+def once(
+    request: Request,
+    *,
+    prepare: Callable[[], T],
+    work: Callable[[T], dict[str, Any]],
+    about: str = "",
+) -> Response:
     """The answer to `work`, done at most once for the user's `Idempotency-Key`; 201, or 200 for a replay.
 
     `prepare` only reads and may be done in vain; `work` gets what it gives. Raises Problem 409 when the key
-    was used with another body. What fails leaves the key unused.
+    was used with another body, or `about` something else. What fails leaves the key unused.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return Response(work(prepare()), status=201)
     _check(key)
-    body_hash = _digest(canonical(request.data))
+    body_hash = _digest(about + canonical(request.data))
     if (answered := _answered(request, key)) is not None:
         return _replay(answered, body_hash)
     prepared = prepare()

@@ -15,8 +15,10 @@ from automation.api.workflows import version_for
 from automation.definitions.commands import command_workflow
 from automation.definitions.query import parse
 from automation.definitions.schema import EFFECTS, Workflow, read_workflow
+from automation.models import JobRun, WorkflowVersion
 from automation.models import Workflow as StoredWorkflow
-from automation.models import WorkflowVersion
+from automation.repeat import WHICH
+from automation.rerun import Again, rerun
 from automation.submit import Submission
 
 
@@ -78,6 +80,15 @@ class NewCommand(Strict):
     source = Source(required=False)  # type: ignore[assignment]  # DRF has an attribute of this name
 
 
+class NewRerun(Strict):
+    """The body of a run again; `parameters` are the secret ones alone, for they are not kept."""
+
+    targets = Choice(choices=WHICH, default="all")
+    parameters = Mapped(required=False)
+    hold = Flag(default=False)
+    reason = Why()
+
+
 class Decision(Strict):
     """A decision names the plan it is about."""
 
@@ -113,6 +124,22 @@ def command_submission(request: Request) -> Submission:
         timeout=given["timeout"],
     )
     return _submission(request, {"dry_run": False, **given}, workflow, None)
+
+
+def rerun_submission(request: Request, earlier: JobRun) -> Submission:
+    """What a request for a run again asks for. Raises ValidationError and PlanError."""
+    body = NewRerun(data=request.data)
+    body.is_valid(raise_exception=True)
+    given = body.validated_data
+    wanted = Again(
+        submitter=principal(request),
+        which=given["targets"],
+        token=token_of(request),
+        secrets=given.get("parameters", {}),
+        hold=given["hold"],
+        reason=given.get("reason", "").strip(),
+    )
+    return rerun(earlier, wanted)
 
 
 def _submission(

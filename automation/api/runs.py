@@ -29,7 +29,7 @@ from automation.api.run_answers import (
 )
 from automation.api.run_events import events_answer
 from automation.api.run_output import output_answer
-from automation.api.run_requests import Decision, Reason, command_submission, submission
+from automation.api.run_requests import Decision, Reason, command_submission, rerun_submission, submission
 from automation.api.views import READ_AND_POST, ApiViewSet
 from automation.forecast import forecast_targets
 from automation.models import JobRun, ResultState, RunStatus, RunTarget
@@ -80,6 +80,17 @@ class RunViews(ApiViewSet):
     def command(self, request: Request) -> Response:
         """A command for the targets of a query, as the run that it is: planned, decided on, told."""
         return once(request, prepare=lambda: prepare(command_submission(request)), work=_written)
+
+    @action(detail=True, methods=["post"])
+    def rerun(self, request: Request, pk: str) -> Response:
+        """What the run did once more, everywhere or where it is not good: planned and decided anew."""
+        earlier = self.get_object()
+        return once(
+            request,
+            prepare=lambda: prepare(rerun_submission(request, earlier)),
+            work=_written,
+            about=f"rerun {earlier.pk}",
+        )
 
     @action(detail=True, query_keys=PAGE, page_order=("position",))
     def plan(self, request: Request, pk: str) -> Response:

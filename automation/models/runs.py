@@ -105,6 +105,8 @@ class JobRun(models.Model):
     author_kind = models.CharField(max_length=10, default="person")
     reason = models.TextField(blank=True)
     source = models.JSONField(default=dict)
+    asked = models.JSONField(default=dict, help_text="Definition and rollout as given, for a run again.")
+    repeats = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="repeated_by")
     dry_run = models.BooleanField(default=False)
 
     total = models.PositiveIntegerField()

@@ -4,16 +4,14 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from aiworkflows.automation_client import AutomationClient
-from aiworkflows.client_types import Run, StepResult
+from aiworkflows.client_errors import InvalidRequestError
+from aiworkflows.client_types import Run
 from opsportal.commandline.exits import UsageError
-
-MAX_QUERY: Final = 2000
-GOOD: Final = frozenset({"succeeded", "skipped"})
 
 
 def read_parameters(given: Iterable[str], file: Path | None) -> dict[str, Any]:
@@ -67,44 +65,17 @@ def _yaml_of(path: Path, what: str) -> dict[str, Any]:
 
 
 def again(
-    client: AutomationClient, run: Run, *, failed: bool, parameters: Mapping[str, Any], reason: str
+    client: AutomationClient, run: int, *, failed: bool, parameters: Mapping[str, Any], reason: str
 ) -> Run:
-    """Submit a run's workflow, version and parameters once more: a new plan, decided on anew.
+    """Run a finished run once more: a new plan of the same, decided on anew.
 
-    `failed`: only for the targets that are not good. Raises UsageError where it cannot be asked for.
+    `failed`: only where it is not good. `parameters` are its secret ones; UsageError where one is missing.
     """
-    header, inputs = run.raw["plan"]["header"], run.raw["inputs"]
-    wanted = set(inputs["secret_parameters"]) - parameters.keys()
-    if wanted:
-        raise UsageError(
-            f"The run had secret parameters, which nobody can read: {', '.join(sorted(wanted))}.",
-            "Give them again with --parameters FILE (or `-` for standard input).",
+    try:
+        return client.rerun(
+            run, targets="failed" if failed else "all", secrets=parameters or None, reason=reason
         )
-    named = run.raw.get("version") is not None
-    return client.submit(
-        run.raw["workflow"] if named else header["workflow"],
-        version=run.raw["version"] if named else None,
-        targets=failed_targets(client.results(run.id)) if failed else inputs["query"],
-        parameters={**inputs["parameters"], **parameters},
-        dry_run=bool(run.raw.get("dry_run")),
-        include_maintenance=bool(header.get("include_maintenance")),
-        reason=reason or f"Run {run.id} again",
-    )
-
-
-def failed_targets(results: Iterable[StepResult]) -> str:
-    """A target query for those with a step that is not good. UsageError when there is none, or too many."""
-    names = sorted({row.target for row in results if row.state not in GOOD})
-    if not names:
-        raise UsageError("No target of that run failed.", "Leave out --failed to run it again everywhere.")
-    query = " or ".join(f"name:{quoted(name)}" for name in names)
-    if len(query) > MAX_QUERY:
-        cause = f"{len(names)} targets failed: too many to name in one target query."
-        raise UsageError(cause, "Give a group of them a run of its own, with `run` and --targets.")
-    return query
-
-
-def quoted(name: str) -> str:
-    """A name in a target query, taken as it is."""
-    inside = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{inside}"'
+    except InvalidRequestError as error:
+        if error.code != "parameters.secret_again":
+            raise
+        raise UsageError(error.detail, "Use --parameters FILE (or `-` for standard input).") from None

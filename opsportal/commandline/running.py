@@ -121,16 +121,18 @@ def rerun(  # the options of a command line
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Submit what a run did once more: a new plan of the same version, decided on anew."""
+    """Run what a finished run did once more: a new plan of the same, decided on anew.
+
+    Its secret parameters are not kept: give them again with --parameters FILE.
+    """
     with session(as_json=as_json) as here:
-        earlier = here.client.status(run)
         given = read_parameters(parameter, parameters)
-        _see(
-            here,
-            again(here.client, earlier, failed=failed, parameters=given, reason=reason),
-            no_wait,
-            timeout,
-        )
+        made = again(here.client, run, failed=failed, parameters=given, reason=reason)
+        if unknown := (made.repeats or {}).get("unknown"):
+            here.paper.say(
+                f"How it ended in run {run} is unknown, so it may be done twice: {', '.join(unknown)}"
+            )
+        _see(here, made, no_wait, timeout)
 
 
 def watch(run: RunNumber, *, timeout: Timeout = None, as_json: AsJson = False) -> None:

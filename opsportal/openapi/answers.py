@@ -13,6 +13,7 @@ from automation.models import (
     RunTarget,
     TargetTest,
 )
+from automation.repeat import WHICH
 from automation.roles import SCOPES
 from opsportal.openapi.shapes import (
     ANYTHING,
@@ -45,6 +46,14 @@ RUN_SUMMARY = {
     "risk": record(tier=TEXT, findings=listed(ANYTHING)),
     "approvals_required": WHOLE,
     "dry_run": FLAG,
+    "repeats": or_null(
+        record(
+            "The run that this one is again; on `unknown` targets it may be done twice.",
+            run=WHOLE,
+            targets=one_of(WHICH),
+            unknown=listed(TEXT),
+        )
+    ),
     "reason": TEXT,
     "submitted_by": TEXT,
     "author_kind": TEXT,
@@ -87,6 +96,7 @@ RUN_DETAIL = {
     "source": MAPPING,
     "inputs": record(parameters=MAPPING, rollout=ANYTHING, query=ANYTHING, secret_parameters=listed(TEXT)),
     "plan": record(header=MAPPING, header_hash=HASH, leaves=listed(reference("PlannedTarget"))),
+    "repeated_by": listed(WHOLE),
     "forecast": or_null(listed(record(step=TEXT, **dict.fromkeys(ANSWERS, WHOLE)))),
     "batches": listed(record(batch=WHOLE, targets=WHOLE, done=WHOLE, good=WHOLE, open=FLAG)),
     "participants": listed(PARTICIPANT),

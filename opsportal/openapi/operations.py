@@ -11,7 +11,7 @@ from automation.api.host_keys import AuthoritySerializer, ChosenKeys, HostKeySer
 from automation.api.inventory import TargetSerializer
 from automation.api.inventory_files import NewImport
 from automation.api.looks import ManyAsked
-from automation.api.run_requests import Decision, NewCommand, NewRun, Reason
+from automation.api.run_requests import Decision, NewCommand, NewRerun, NewRun, Reason
 from automation.api.tokens import NewToken
 from automation.api.workflows import NewVersion
 from automation.inventory_files.writing import EXPORT_FORMATS, WRITERS
@@ -134,6 +134,14 @@ RUNS = named(
         "command": Operation(
             says="Submit a command as a run",
             body=NewCommand,
+            answer=reference("SubmittedRun"),
+            statuses=(200, 201),
+            problems=(409,),
+            request_headers=IDEMPOTENT,
+        ),
+        "rerun": Operation(
+            says="Run what is over once more",
+            body=NewRerun,
             answer=reference("SubmittedRun"),
             statuses=(200, 201),
             problems=(409,),

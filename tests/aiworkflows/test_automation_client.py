@@ -83,6 +83,22 @@ def test_a_workflow_is_submitted_by_name(serve: Serve) -> None:
     assert stub.asked[0].headers["Idempotency-Key"] == "mine"
 
 
+def test_a_run_again_carries_the_secrets_that_are_not_kept_and_is_repeated_with_one_key(
+    serve: Serve,
+) -> None:
+    repeats = {"run": 7, "targets": "failed", "unknown": ["web2"]}
+    client, stub = serve(scripted(Reply(cut=0), Reply(201, RUN | {"id": 8, "repeats": repeats})))
+    again = client.rerun(7, targets="failed", secrets={"token": "s3cret"}, reason="disk is free now")
+    assert (again.id, again.repeats) == (8, repeats)
+    assert {asked.path for asked in stub.asked} == {"/api/v1/runs/7/rerun/"}
+    assert stub.asked[0].body == {
+        "targets": "failed",
+        "parameters": {"token": "s3cret"},
+        "reason": "disk is free now",
+    }
+    assert len({asked.headers["Idempotency-Key"] for asked in stub.asked}) == 1
+
+
 def test_a_submission_cut_in_the_middle_is_repeated_with_the_same_key(serve: Serve) -> None:
     client, stub = serve(scripted(Reply(cut=0), Reply(201, RUN, cut=5), Reply(503, {}), Reply(200, RUN)))
     assert client.submit("update-package").id == 7

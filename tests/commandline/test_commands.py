@@ -236,8 +236,11 @@ def test_a_rerun_asks_for_the_same_on_the_targets_that_failed(
     mine = environment("operator")
     type_in(mine, "run", touching, "-t", "all", "-p", "file=/tmp/x", "--no-wait")
     first = JobRun.objects.get()
-    first.results.filter(run_target__name="web1").update(state="succeeded")
-    first.results.filter(run_target__name="web2").update(state="failed")
+    early = type_in(mine, "rerun", str(first.pk), "--failed")
+    assert (early.code, "can be run again when it is over" in early.err) == (4, True)
+    first.results.filter(run_target__name="web2").update(state="unknown")
+    first.targets.filter(name="web1").update(good=True)
+    JobRun.objects.update(status="partial")
     again = type_in(mine, "rerun", str(first.pk), "--failed", "--no-wait", "--json")
     assert again.code == 0, again.err
     second = JobRun.objects.get(pk=again.json()["run"]["id"])
@@ -245,6 +248,7 @@ def test_a_rerun_asks_for_the_same_on_the_targets_that_failed(
     shown = type_in(mine, "show", str(second.pk), "--json").json()["run"]
     assert shown["inputs"]["parameters"] == {"file": "/tmp/x"}
     assert shown["reason"] == f"Run {first.pk} again"
+    assert f"How it ended in run {first.pk} is unknown, so it may be done twice: web2" in again.err
 
 
 def test_a_workflow_is_listed_and_run_by_name_and_run_again_in_its_version(
@@ -258,6 +262,7 @@ def test_a_workflow_is_listed_and_run_by_name_and_run_again_in_its_version(
     old = type_in(mine, "run", "look", "--version", "1", "-t", "name:web1", "--no-wait", "--json").json()[
         "run"
     ]
+    JobRun.objects.update(status="succeeded")
     again = type_in(mine, "rerun", str(old["id"]), "--no-wait", "--json")
     assert again.code == 0, again.err
     assert [again.json()["run"][key] for key in ("workflow", "version", "targets")] == ["look", 1, 1]
@@ -274,6 +279,7 @@ def test_secret_parameters_must_be_given_again_and_are_never_shown(
     made = type_in(mine, "run", str(workflow), "-t", "all", *with_secret)
     assert made.code == 0, made.err
     run = str(made.json()["run"]["id"])
+    JobRun.objects.update(status="failed")
     without = type_in(mine, "rerun", run)
     assert (without.code, "key" in without.err, "--parameters" in without.err) == (4, True, True)
     again = type_in(mine, "rerun", run, *with_secret)
