@@ -157,7 +157,7 @@ class RunForm:
     def _place_parameters(self, error: ParameterError) -> None:
         wrong = {found["path"].removeprefix("parameters."): found["message"] for found in error.errors}
         for each in self.fields:
-            each.error = _sentence(wrong.pop(each.name, ""))
+            each.error = sentence(wrong.pop(each.name, ""))
         self.errors += [f"{name}: {message}" for name, message in wrong.items()]
 
     def _place(self, error: PlanError) -> None:
@@ -211,7 +211,8 @@ def _warnings(workflow: Workflow, chosen: list[Target]) -> list[str]:
     return texts
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
+    """What the language says of a value, as a sentence of its own; empty for nothing."""
     if message.startswith("there "):
         return f"{message[:1].upper()}{message[1:]}".rstrip("?.") + ("?" if message.endswith("?") else ".")
     return f"This {message}." if message else ""

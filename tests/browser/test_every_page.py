@@ -108,6 +108,7 @@ PAGES: dict[str, tuple[Role | None, Callable[[Furniture], str]]] = {
     "plan": ("approver", lambda there: reverse("run", args=[there.waiting])),
     "plan-of-requester": ("operator", lambda there: reverse("run", args=[there.waiting])),
     "run-failed": ("operator", lambda there: reverse("run", args=[there.failed])),
+    "run-again": ("operator", lambda there: reverse("run-again", args=[there.failed])),
     "run-running": ("operator", lambda there: reverse("run", args=[there.running])),
     "targets": ("viewer", lambda _: reverse("targets")),
     "target": ("operator", lambda there: reverse("target", args=[there.target])),

@@ -47,6 +47,33 @@ def test_what_failed_is_on_top_with_its_log_open(
     shot(page.page, "run-failed-on-top")
 
 
+def test_what_failed_is_run_again_from_its_page_without_a_mouse(
+    stage: Stage, desk: Desk, web_servers: Hosts, shot: Shots
+) -> None:
+    script = '[ "$(hostname)" != web3 ] || [ -e /tmp/mended ] || exit 7; echo "key of ${#key}"'
+    key = {"key": {"type": "secret", "label": "Key"}}
+    run = desk.submit(read_step(script), targets="group:web", parameters=key, values={"key": "one of tests"})
+    assert desk.wait(run.id) == "partial"
+    web_servers.raw("web3", "touch", "/tmp/mended")
+    page = stage.page("operator")
+    RunPage(page, run.id).open()
+    page.locator("#run-again").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Run #{run.id} again")
+    expect(page.get_by_role("radio", name="Only where it did not succeed")).to_be_checked()
+    shot(page, "run-again")
+    page.get_by_label("Key").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was submitted")
+    page.get_by_label("Key").fill("another of tests")
+    page.get_by_label("Key").press("Enter")
+    page.wait_for_url(f"**/runs/{run.id + 1}/")
+    again = RunPage(page, run.id + 1)
+    again.expect_status("succeeded")
+    assert again.names == ["web3"]
+    again.expect_line("key of 16")
+    page.get_by_role("link", name=f"#{run.id}", exact=True).press("Enter")
+    expect(page.get_by_role("link", name=f"#{run.id + 1}", exact=True)).to_be_visible()
+
+
 def test_a_remark_on_stderr_does_not_hide_what_a_good_step_says(
     stage: Stage, desk: Desk, web_servers: Hosts
 ) -> None:

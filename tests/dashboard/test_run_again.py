@@ -1,0 +1,107 @@
+"""The form that runs a finished run again."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from automation.models import JobRun
+from tests.api.conftest import person
+from tests.dashboard.run_pages import add_targets, move, set_result, submit_update
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def olivia(db: None) -> User:
+    return person("olivia", "operator")
+
+
+@pytest.fixture
+def client(olivia: User) -> Client:
+    client = Client()
+    client.force_login(olivia)
+    return client
+
+
+@pytest.fixture
+def ended(olivia: User) -> JobRun:
+    """web1 is good, web2 failed, and how web3 ended is unknown."""
+    add_targets(3, environment="dev")
+    run = submit_update(olivia)
+    run.targets.filter(name="web1").update(good=True)
+    set_result(run, "web1", "look", "succeeded")
+    set_result(run, "web2", "look", "succeeded")
+    set_result(run, "web2", "update", "failed")
+    set_result(run, "web3", "look", "succeeded")
+    set_result(run, "web3", "update", "unknown")
+    run.refresh_from_db()
+    move(run, "partial")
+    return run
+
+
+def words(content: bytes) -> str:
+    """What the page says, without its tags."""
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", content.decode())).split())
+
+
+def test_the_form_tells_where_it_failed_and_what_may_be_done_twice(client: Client, ended: JobRun) -> None:
+    said = words(client.get(f"/runs/{ended.pk}/again/").content)
+    assert "Only where it did not succeed · 2 of 3 targets web2 Failed update web3 Unknown update" in said
+    assert "Everywhere · 3 targets" in said
+    assert "How it ended is unknown on web3" in said
+    assert "package nginx" in said
+
+
+def test_it_is_submitted_where_it_failed_and_held_for_a_look(client: Client, ended: JobRun) -> None:
+    sent = client.post(
+        f"/runs/{ended.pk}/again/", {"targets": "failed", "hold": "1", "reason": "disk is free"}
+    )
+    made = JobRun.objects.get(repeats=ended)
+    assert (sent.status_code, sent.headers["Location"]) == (302, f"/runs/{made.pk}/")
+    assert [target.name for target in made.targets.all()] == ["web2", "web3"]
+    assert (made.status, made.reason, made.submitted_by.username) == ("held", "disk is free", "olivia")
+
+
+def test_both_runs_lead_to_each_other_and_the_plan_names_what_may_be_done_twice(
+    client: Client, ended: JobRun
+) -> None:
+    client.post(f"/runs/{ended.pk}/again/", {"targets": "failed", "hold": "1"})
+    made = JobRun.objects.get(repeats=ended)
+    plan = client.get(f"/runs/{made.pk}/").content
+    assert f'<a href="/runs/{ended.pk}/">#{ended.pk}</a> again, where it was not good' in plan.decode()
+    assert "may be done twice on web3" in words(plan)
+    before = client.get(f"/runs/{ended.pk}/").content.decode()
+    assert f'Run again as <a href="/runs/{made.pk}/">#{made.pk}</a>' in before
+    assert f'href="/runs/{ended.pk}/again/"' in before
+
+
+def test_a_run_that_is_not_over_is_shown_and_not_repeated(client: Client, olivia: User) -> None:
+    add_targets(1, environment="dev")
+    run = submit_update(olivia)
+    answer = client.get(f"/runs/{run.pk}/again/", follow=True)
+    assert answer.redirect_chain == [(f"/runs/{run.pk}/", 302)]
+    assert "is not over yet" in words(answer.content)
+
+
+def test_what_is_wrong_is_told_and_what_was_typed_is_kept(client: Client, ended: JobRun) -> None:
+    ended.targets.update(good=True)
+    wrong = client.post(f"/runs/{ended.pk}/again/", {"targets": "failed", "reason": "typed with care"})
+    assert wrong.status_code == 422
+    assert f"Every target of run {ended.pk} is good" in words(wrong.content)
+    assert "typed with care" in words(wrong.content)
+    nowhere = client.post(f"/runs/{ended.pk}/again/", {})
+    assert "Choose where it runs again." in words(nowhere.content)
+    assert JobRun.objects.count() == 1
+
+
+def test_who_may_only_look_sees_why_and_submits_nothing(ended: JobRun) -> None:
+    client = Client()
+    client.force_login(person("vera", "viewer"))
+    assert "This needs the role operator" in words(client.get(f"/runs/{ended.pk}/again/").content)
+    assert client.post(f"/runs/{ended.pk}/again/", {"targets": "all"}).status_code == 403
+    assert JobRun.objects.count() == 1
