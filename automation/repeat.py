@@ -16,7 +16,7 @@ WHICH: tuple[str, ...] = get_args(Which)
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The same machines as in `run`, whatever its query would name today.
+    """The same targets as in `run`, whatever its query would name today.
 
     `targets` are ids and names, without those that were deleted since, which are in `gone`. `unknown` are
     names: how a step ended there nobody knows, so that it may now be done twice.

@@ -1,4 +1,4 @@
-"""A run once more: the same version, parameters and rollout on the same machines, planned and decided anew.
+"""A run once more: the same version, parameters and rollout on the same targets, planned and decided anew.
 
 Nothing of the earlier decision counts: the new run has a plan, a hash, a policy decision and approvals of its
 own. Only trust is carried over, and only downwards: who had a part in asking for the earlier run approves

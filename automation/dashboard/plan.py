@@ -89,7 +89,10 @@ def standing(request: HttpRequest, run: JobRun) -> dict[str, Any]:
         "may_cancel": not run.is_final and may(user, "runs:control"),
         "why_not_cancel": why_not(user, "runs:control"),
         "repeats": json.loads(run.header).get("repeats") if run.repeats_id else None,
-        "repeated_by": list(run.repeated_by.order_by("pk").values_list("pk", flat=True)),
+        # Only what is over can have been run again.
+        "repeated_by": list(run.repeated_by.order_by("pk").values_list("pk", flat=True))
+        if run.is_final
+        else [],
     }
 
 

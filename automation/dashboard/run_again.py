@@ -135,6 +135,7 @@ def _shown(request: HttpRequest, form: AgainForm, *, status: int = 200) -> HttpR
         "not_good": not_good,
         "more": max(form.failed - len(not_good), 0),
         "unknown": unknown_in(form.run),
+        "locked": sorted(set(form.run.targets.filter(locks__isnull=False).values_list("name", flat=True))),
         "gone": Repeat.of(form.run, "all").gone,
         "parameters": form.parameters(),
         "why_not_run": why_not(request.user, "runs:submit"),

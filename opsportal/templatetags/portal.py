@@ -1,5 +1,6 @@
 """Icons, states, times and navigation: `{% load portal %}`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,13 @@ def icon(name: str, classes: str = "", label: str = "") -> SafeString:
         static(SPRITE),
         name,
     )
+
+
+@register.filter
+def some_of(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
 
 
 @register.simple_tag

@@ -1,4 +1,4 @@
-"""A run once more by API: the same on the same machines, planned and decided anew."""
+"""A run once more by API: the same on the same targets, planned and decided anew."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_where_it_failed_means_every_target_that_is_not_good_and_names_the_unkno
     ]
 
 
-def test_it_is_for_the_same_machines_and_says_which_are_no_more(
+def test_it_is_for_the_same_targets_and_says_which_are_no_more(
     operator: APIClient, submit_as: Submit, make_target: Callable[..., Target]
 ) -> None:
     first = end(submit_as(operator))

@@ -55,12 +55,12 @@ def test_what_failed_is_run_again_from_its_page_without_a_mouse(
     run = desk.submit(read_step(script), targets="group:web", parameters=key, values={"key": "one of tests"})
     assert desk.wait(run.id) == "partial"
     web_servers.raw("web3", "touch", "/tmp/mended")
-    page = stage.page("operator")
+    page = stage.page("operator", forgives=("422",))
     RunPage(page, run.id).open()
     page.locator("#run-again").press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Run #{run.id} again")
     expect(page.get_by_role("radio", name="Only where it did not succeed")).to_be_checked()
-    shot(page, "run-again")
+    shot(page, "run-again-with-a-secret")
     page.get_by_label("Key").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Nothing was submitted")
     page.get_by_label("Key").fill("another of tests")
@@ -70,6 +70,7 @@ def test_what_failed_is_run_again_from_its_page_without_a_mouse(
     again.expect_status("succeeded")
     assert again.names == ["web3"]
     again.expect_line("key of 16")
+    shot(page, "run-repeats")
     page.get_by_role("link", name=f"#{run.id}", exact=True).press("Enter")
     expect(page.get_by_role("link", name=f"#{run.id + 1}", exact=True)).to_be_visible()
 

@@ -9,9 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from automation.models import JobRun
+from automation.definitions.query import parse
+from automation.definitions.schema import load_workflow
+from automation.models import JobRun, TargetLock
+from automation.submit import Submission, submit
 from tests.api.conftest import person
-from tests.dashboard.run_pages import add_targets, move, set_result, submit_update
+from tests.dashboard.run_pages import UPDATE, add_targets, move, set_result, submit_update
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +58,36 @@ def test_the_form_tells_where_it_failed_and_what_may_be_done_twice(client: Clien
     assert "Everywhere · 3 targets" in said
     assert "How it ended is unknown on web3" in said
     assert "package nginx" in said
+
+
+def test_targets_that_are_still_locked_are_named_with_what_frees_them(client: Client, ended: JobRun) -> None:
+    TargetLock.objects.create(key="k", run=ended, run_target=ended.targets.get(name="web3"))
+    said = words(client.get(f"/runs/{ended.pk}/again/").content)
+    assert "web3 is still locked: changes there end blocked until the portal finds out" in said
+    assert "manage.py release_lock" in said
+
+
+def test_secrets_are_asked_for_and_stand_in_no_page(client: Client, olivia: User) -> None:
+    add_targets(1, environment="dev")
+    declared = UPDATE.replace("parameters:", "parameters:\n  token: {type: secret, min: 8, required: false}")
+    asked = {"parameters": {"package": "nginx", "token": "before-it-4711"}}
+    first = submit(
+        Submission(workflow=load_workflow(declared), query=parse("all"), submitter=olivia, **asked)
+    )
+    move(first, "failed")
+    form = client.get(f"/runs/{first.pk}/again/").content.decode()
+    assert (
+        'type="password" id="parameter-token" name="parameter-token" autocomplete="new-password" required'
+        in form
+    )
+    sent = {"targets": "all", "hold": "1"}
+    for wrong in ("", "short"):
+        answer = client.post(f"/runs/{first.pk}/again/", sent | {"parameter-token": wrong})
+        assert (answer.status_code, b'aria-invalid="true"' in answer.content) == (422, True)
+        assert b"before-it-4711" not in answer.content
+    made = client.post(f"/runs/{first.pk}/again/", sent | {"parameter-token": "another-4711"}, follow=True)
+    assert JobRun.objects.get(repeats=first).secrets.count() == 1
+    assert b"another-4711" not in made.content
 
 
 def test_it_is_submitted_where_it_failed_and_held_for_a_look(client: Client, ended: JobRun) -> None:
