@@ -1,5 +1,6 @@
 """The list of runs: chosen by state, words and whose they are."""
 
+from collections.abc import Callable
 from typing import Final
 
 from django.contrib.auth.decorators import login_required
@@ -25,16 +26,29 @@ CHOICES: Final = (
     ("stopped", "Not carried out", (RunStatus.CANCELLED, RunStatus.REJECTED, RunStatus.EXPIRED)),
 )
 
+# What other pages lead here with: the very name, no part of it. Key, label, which runs.
+EXACT: Final[dict[str, tuple[str, Callable[[JobRunQuerySet, str], JobRunQuerySet]]]] = {
+    "workflow": ("Workflow", lambda runs, name: runs.filter(workflow_name=name)),
+    "target": (
+        "Target",
+        lambda runs, name: runs.filter(Exists(RunTarget.objects.filter(run=OuterRef("pk"), name=name))),
+    ),
+    "by": ("Asked by", lambda runs, name: runs.filter(submitted_by__username=name)),
+}
+
 
 @login_required
 @require_safe
 @vary_on_headers("HX-Request")
 def runs(request: HttpRequest) -> HttpResponse:
-    """`?state=` one of CHOICES, `?q=` words, `?mine=1`, `?page=`; as a fragment the list alone."""
+    """`?state=` one of CHOICES, `?q=` words, `?mine=1`, EXACT, `?page=`; as a fragment the list alone."""
     words = request.GET.get("q", "").strip()[:LONGEST_SEARCH]
     found = JobRun.objects.visible_to(request.user)
     if request.GET.get("mine"):
         found = found.filter(pk__in=JobRun.objects.asked_for_by(request.user).values("pk"))
+    exact = [(key, label, value) for key, (label, _) in EXACT.items() if (value := _asked(request, key))]
+    for key, _, value in exact:
+        found = EXACT[key][1](found, value)
     if words:
         found = _with_words(found, words)
     chips, chosen = _chips(found, request.GET.get("state", ""))
@@ -45,12 +59,17 @@ def runs(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": rows,
         "words": words,
+        "exact": exact,
         "mine": bool(request.GET.get("mine")),
         "state": next((chip["key"] for chip in chips if chip["chosen"]), ""),
-        "filtered": bool(words or request.GET.get("mine") or request.GET.get("state")),
+        "filtered": bool(words or exact or request.GET.get("mine") or request.GET.get("state")),
     }
     fragment = request.headers.get("HX-Request") == "true"
     return render(request, "runs/list.html" if fragment else "runs/runs.html", context)
+
+
+def _asked(request: HttpRequest, key: str) -> str:
+    return request.GET.get(key, "").strip()[:LONGEST_SEARCH]
 
 
 def _with_words(found: JobRunQuerySet, words: str) -> JobRunQuerySet:

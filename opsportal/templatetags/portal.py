@@ -178,3 +178,9 @@ def query_with(context: RequestContext, **changes: Any) -> str:
         if value not in ("", None):
             query[key] = str(value)
     return f"?{query.urlencode()}" if query else "?"
+
+
+@register.simple_tag(takes_context=True)
+def query_without(context: RequestContext, key: str) -> str:
+    """The page's query string without this key, from the first page on; starts with `?`."""
+    return query_with(context, **{key: "", "page": ""})

@@ -70,10 +70,9 @@ def test_targets_that_are_still_locked_are_named_with_what_frees_them(client: Cl
 def test_secrets_are_asked_for_and_stand_in_no_page(client: Client, olivia: User) -> None:
     add_targets(1, environment="dev")
     declared = UPDATE.replace("parameters:", "parameters:\n  token: {type: secret, min: 8, required: false}")
-    asked = {"parameters": {"package": "nginx", "token": "before-it-4711"}}
-    first = submit(
-        Submission(workflow=load_workflow(declared), query=parse("all"), submitter=olivia, **asked)
-    )
+    given = {"package": "nginx", "token": "before-it-4711"}
+    workflow = load_workflow(declared)
+    first = submit(Submission(workflow=workflow, query=parse("all"), submitter=olivia, parameters=given))
     move(first, "failed")
     form = client.get(f"/runs/{first.pk}/again/").content.decode()
     assert (

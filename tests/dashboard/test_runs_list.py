@@ -57,6 +57,34 @@ def test_words_are_looked_for_where_people_expect_them(
     assert listed(f"?q={words.replace('%', '%25')}") == [runs[place].pk for place in places]
 
 
+@pytest.mark.parametrize(
+    ("exact", "places"),
+    [
+        ("target=db-7", [2]),
+        ("target=db", []),
+        ("by=ann&state=problems", [1]),
+        ("workflow=touch&target=web-1", [1, 0]),
+        ("workflow=tou", []),
+        ("by=ann&q=812", [0]),
+    ],
+)
+def test_other_pages_lead_to_the_runs_of_a_workflow_a_target_or_a_person(
+    runs: list[JobRun], exact: str, places: list[int]
+) -> None:
+    names = {run.workflow_name for run in runs}
+    assert listed(f"?{exact.replace('workflow=touch&', f'workflow={names.pop()}&')}") == [
+        runs[place].pk for place in places
+    ]
+
+
+def test_what_the_list_is_limited_to_is_shown_kept_and_can_be_taken_away(runs: list[JobRun]) -> None:
+    browser = browser_of(person("eve", "viewer"))
+    page = browser.get("/runs/?target=web-1&state=problems&page=1").content.decode()
+    assert '<a class="chip" href="?state=problems" aria-label="Target web-1: show all">' in page
+    assert '<input type="hidden" name="target" value="web-1">' in page
+    assert 'href="?target=web-1&amp;state=live"' in page
+
+
 def test_a_run_is_found_by_its_number(runs: list[JobRun]) -> None:
     assert runs[2].pk in listed(f"?q=%23{runs[2].pk}")
 
