@@ -7,20 +7,23 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from django.db import DatabaseError, connection, transaction
 
-from opsportal.backups.archive import BackupError
+from opsportal.backups.archive import CHUNK, BackupError
 
 SCHEMA = "public"
 KEPT = "before_restore_"  # and the moment: the schemas in which `--replace` keeps what was there
 CLIENT = "postgresql-client"  # the package of the programs
 WORDS_KEPT = 1000
+SETTING = re.compile(rb"SET (\w+) = ")
+PROLOGUE = (b"--", b"SET ", b"SELECT pg_catalog.set_config(", b"\\restrict ")
 # libpq's own variables: none of it appears in the list of processes.
 VARIABLES = {
     "sslmode": "PGSSLMODE",
@@ -114,8 +117,11 @@ class PostgreSQL:
             cursor.execute("SELECT 1 FROM pg_tables WHERE schemaname = %s LIMIT 1", [SCHEMA])
             aside = f"ALTER SCHEMA {SCHEMA} RENAME TO {kept};\nCREATE SCHEMA {SCHEMA};\n"
             before = aside if cursor.fetchone() else ""
+            cursor.execute("SELECT name FROM pg_settings")
+            settings = frozenset(str(name) for (name,) in cursor.fetchall())
         connection.close()
-        _feed(_program("psql"), before, (_program("pg_restore"), *STATEMENTS, str(copied)))
+        command = (_program("pg_restore"), *STATEMENTS, str(copied))
+        _feed(_program("psql"), before, Restore(command, settings))
 
     def _server(self) -> int:
         """The server's major version. Raises BackupError when it cannot be asked or keeps us elsewhere."""
@@ -163,7 +169,15 @@ def _run(program: str, *words: str, quiet: bool = False) -> None:
             raise _failed(program, said)
 
 
-def _feed(psql: str, before: str, restore: Sequence[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """What writes the statements, and the settings that the server knows."""
+
+    command: tuple[str, ...]
+    settings: frozenset[str]
+
+
+def _feed(psql: str, before: str, restore: Restore) -> None:
     """Give psql what pg_restore writes, in one transaction. Raises BackupError; then nothing is changed."""
     options = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-")
     with _environment() as (variables, descriptors), tempfile.TemporaryFile() as said:
@@ -183,19 +197,37 @@ def _feed(psql: str, before: str, restore: Sequence[str]) -> None:
             raise _failed("psql", said)
 
 
-def _write_statements(pipe: IO[bytes], before: str, restore: Sequence[str], said: IO[bytes]) -> bool:
+def _write_statements(pipe: IO[bytes], before: str, restore: Restore, said: IO[bytes]) -> bool:
     """Whether all was written; only then is the transaction given its end.
 
     Whichever of the programs dies before, this one too: the server undoes what has no end.
     """
-    try:
-        pipe.write(f"BEGIN;\n{before}".encode())
-        if subprocess.run(restore, env=_inherited(), stdout=pipe, stderr=said, check=False).returncode:
+    with subprocess.Popen(restore.command, env=_inherited(), stdout=subprocess.PIPE, stderr=said) as writer:
+        try:
+            pipe.write(f"BEGIN;\n{before}".encode())
+            if writer.stdout is not None:
+                pipe.writelines(_understood(writer.stdout, restore.settings))
+                shutil.copyfileobj(writer.stdout, pipe, CHUNK)
+            if writer.wait():
+                return False
+            pipe.write(b"COMMIT;\n")
+        except BrokenPipeError:
+            writer.kill()
             return False
-        pipe.write(b"COMMIT;\n")
-    except BrokenPipeError:
-        return False
     return True
+
+
+def _understood(statements: IO[bytes], settings: frozenset[str]) -> Iterator[bytes]:
+    """The lines up to the first that makes something, without settings that the server has not.
+
+    Newer programs set what only newer servers know, and each time to what it is anyway.
+    """
+    for line in statements:
+        found = SETTING.match(line)
+        if found is None or found[1].decode() in settings:
+            yield line
+        if line.strip() and not line.startswith(PROLOGUE):
+            return
 
 
 def _rows(copied: Path, table: str) -> Iterator[Mapping[str, str]]:

@@ -175,6 +175,18 @@ def test_nothing_is_restored_under_somebody_who_works(
         restore(backup, tmp_path / "data", replace=True, keys=None)
 
 
+def test_programs_newer_than_the_server_may_set_what_it_does_not_know(
+    backup: Path, elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = os.environ["PATH"]
+    newer = f'echo "SET not_of_this_server = 0;"\nPATH="{found}" exec pg_restore "$@"'
+    program(tmp_path / "bin", "pg_restore", newer)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{found}")
+    with elsewhere("restored"):
+        restore(backup, tmp_path / "data", replace=False, keys=None)
+        assert Credential.objects.get().name == "web"
+
+
 def test_half_a_copy_changes_nothing(backup: Path, elsewhere: Elsewhere, tmp_path: Path) -> None:
     about = unpack(backup, tmp_path / "whole")
     half = tmp_path / "half"
