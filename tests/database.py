@@ -30,6 +30,7 @@ def database_of(data: Path) -> dict[str, str]:
     server: PostgreSQL | None = settings.TEST_DATABASE_SERVER
     if server is None:
         return {}
+    server.start()  # no test before may have needed it
     name = hashlib.sha256(str(data).encode()).hexdigest()[:20]
     if name not in server.databases():
         server.add_database(name)

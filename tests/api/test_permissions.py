@@ -83,6 +83,7 @@ TABLE: dict[str, dict[str, str]] = {
     "runs/<pk>/forecast/": {"GET": "runs:read"},
     "runs/<pk>/pause/": {"POST": "runs:control"},
     "runs/<pk>/resume/": {"POST": "runs:control"},
+    "runs/<pk>/rerun/": {"POST": "runs:submit"},
     "runs/<pk>/start/": {"POST": "runs:submit"},
     "runs/<pk>/approve/": {"POST": "runs:approve"},
     "runs/<pk>/reject/": {"POST": "runs:approve"},

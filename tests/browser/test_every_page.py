@@ -104,7 +104,7 @@ PAGES: dict[str, tuple[Role | None, Callable[[Furniture], str]]] = {
     "overview": ("operator", lambda _: reverse("overview")),
     "overview-of-approver": ("approver", lambda _: reverse("overview")),
     "proposal": ("operator", lambda there: reverse("proposal", args=[there.proposal])),
-    "runs": ("operator", lambda _: reverse("runs")),
+    "runs": ("operator", lambda _: reverse("runs") + "?target=web1"),
     "plan": ("approver", lambda there: reverse("run", args=[there.waiting])),
     "plan-of-requester": ("operator", lambda there: reverse("run", args=[there.waiting])),
     "run-failed": ("operator", lambda there: reverse("run", args=[there.failed])),
