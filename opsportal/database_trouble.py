@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from automation.api.database_away import AWAY, why_away
+
 # libpq has no codes for what happens before a session begins. Its words, and what strangers may be told.
 LOGIN_TROUBLES = (
     ("password authentication failed", "the database refuses our login"),
@@ -17,13 +19,12 @@ LOGIN_TROUBLES = (
     ("does not exist", "the database, or our user in it, does not exist"),
     ("certificate", "the database's certificate is not trusted"),
 )
-UNREACHABLE = "the database cannot be reached"
 
 
 def in_words(error: DatabaseError) -> str:
     """Why there is no session. Without names, addresses or users: anybody may ask for it."""
     said = str(error)
-    return next((words for sign, words in LOGIN_TROUBLES if sign in said), UNREACHABLE)
+    return next((words for sign, words in LOGIN_TROUBLES if sign in said), why_away(error) or AWAY)
 
 
 def trouble() -> str:

@@ -4,8 +4,10 @@ import sys
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views import defaults
 
+from automation.api.database_away import why_away
 from automation.api.problems import problem_response, unforeseen
 
 API = "/api/"
@@ -30,8 +32,11 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    error = sys.exc_info()[1]
     if request.path.startswith(API):
-        return unforeseen(sys.exc_info()[1])
+        return unforeseen(error)
+    if why := why_away(error):
+        return HttpResponse(render_to_string("503.html", {"why": why}), status=503)
     return defaults.server_error(request)
 
 

@@ -10,6 +10,8 @@ from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.views import set_rollback
 
+from automation.api.database_away import why_away
+
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
     400: "The request is not valid",
@@ -27,6 +29,8 @@ TITLES = {
     500: "We broke",
     503: "Not ready",
 }
+AWAY_SECONDS = 5
+"""After which it makes sense to ask again."""
 logger = logging.getLogger(__name__)
 
 
@@ -84,7 +88,10 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 
 
 def unforeseen(error: BaseException | None) -> HttpResponse:
-    """A 500 whose reference is also in the log, beside the traceback."""
+    """A 500 whose reference is also in the log, beside the traceback; a 503 while the database is away."""
+    if why := why_away(error):
+        logger.error("a request found no database: %s", error)
+        return _database_away(why)
     reference = uuid4().hex[:12]
     logger.error("unforeseen error", exc_info=error, extra={"reference": reference})
     return problem_response(
@@ -93,6 +100,17 @@ def unforeseen(error: BaseException | None) -> HttpResponse:
         code="internal",
         errors=[{"reference": reference}],
     )
+
+
+def _database_away(why: str) -> HttpResponse:
+    response = problem_response(
+        f"The portal cannot work at the moment: {why}. Runs wait and lose nothing. Ask again later; what is sent "
+        "again with the same Idempotency-Key is done once. /readyz tells when all is well.",
+        status=503,
+        code="database.away",
+    )
+    response.headers["Retry-After"] = str(AWAY_SECONDS)
+    return response
 
 
 def _from_api_exception(error: exceptions.APIException) -> HttpResponse:
