@@ -1,5 +1,6 @@
 """The directory that holds an installation's state: database, keys (`.env`) and logs."""
 
+import errno
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from dotenv import dotenv_values
 from opsportal.env_readers import EnvReader, SettingError
 
 SECRET_NAMES = ("OPSPORTAL_SECRET_KEY", "OPSPORTAL_ENCRYPTION_KEYS")
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the kernel says of a disk, or of our part of it, that has no room."""
 HEADER = """\
 # Made at the first start. Keep a copy of this file in a safe place, apart from the database's:
 # without the encryption key the stored credentials cannot be read by anybody.
@@ -96,7 +99,11 @@ def prepare(data_dir: Path, environment: Mapping[str, str]) -> None:
         )
     # Two independent keys: whoever learns the one that signs cookies cannot read the credentials.
     new = {SECRET_NAMES[0]: secrets.token_urlsafe(64), SECRET_NAMES[1]: Fernet.generate_key().decode()}
-    write_private(file, HEADER + "".join(f"{name}={new[name]}\n" for name in missing))
+    try:
+        write_private(file, HEADER + "".join(f"{name}={new[name]}\n" for name in missing))
+    except OSError as error:
+        why = "the disk is full" if error.errno in FULL else error.strerror
+        raise SettingError(f"{file} cannot be written: {why}. Mend that, then start again.") from None
 
 
 def write_private(file: Path, content: str, *, replace: bool = False) -> None:
@@ -106,10 +113,14 @@ def write_private(file: Path, content: str, *, replace: bool = False) -> None:
     """
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        draft.unlink()  # half of it is of no use, and holds a secret
+        raise
     if replace:
         draft.replace(file)
     else:

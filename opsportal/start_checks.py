@@ -3,13 +3,16 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.utils.module_loading import import_string
 
+from automation.api.database_away import why_away
 from credentials.keys import KeysUnusable
+from opsportal.data_directory import FULL
 from opsportal.database_trouble import in_words, trouble, waiting_migrations
 
 MIGRATING = 0x6F707321  # our number among this database's advisory locks
@@ -28,6 +31,22 @@ def require_database() -> None:
         ) from None
     if problem:
         raise CommandError(f"DATABASE_URL: {problem}.")
+
+
+@contextmanager
+def room_to_work(data: Path) -> Iterator[None]:
+    """Raises CommandError, with the next step, where what is done in it finds no room or no database."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise CommandError(f"{data}: the portal's disk is full. Make room there, then start again.") from None
+    except DatabaseError as error:
+        # Migrating tells of the first table it cannot make by an error around the database's own.
+        if not (why := why_away(error) or why_away(error.__context__)):
+            raise
+        raise CommandError(f"{data}: {why}. Mend that, then start again.") from None
 
 
 def require_keys() -> None:

@@ -104,8 +104,8 @@ def unforeseen(error: BaseException | None) -> HttpResponse:
 
 def _database_away(why: str) -> HttpResponse:
     response = problem_response(
-        f"The portal cannot work at the moment: {why}. Runs wait and lose nothing. Ask again later; what is sent "
-        "again with the same Idempotency-Key is done once. /readyz tells when all is well.",
+        f"The portal cannot work at the moment: {why}. Runs wait and lose nothing. Ask again later; what is "
+        "sent again with the same Idempotency-Key is done once. /readyz tells when all is well.",
         status=503,
         code="database.away",
     )

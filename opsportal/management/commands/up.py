@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from opsportal.console import Console
 from opsportal.processes import check_port, public_address, whole_portal
-from opsportal.start_checks import alone_with_the_tables, require_database, require_keys
+from opsportal.start_checks import alone_with_the_tables, require_database, require_keys, room_to_work
 
 
 class Command(BaseCommand):
@@ -31,17 +31,21 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError("--workers must be at least 1: without one, nothing is executed.")
         os.umask(0o077)  # database, logs and keys are this user's alone
-        only_one = _lock(settings.DATA_DIR / "up.lock")
-        check_port(host, port)
+        with room_to_work(settings.DATA_DIR):
+            only_one = _lock(settings.DATA_DIR / "up.lock")
+            check_port(host, port)
+            self._prepare()
+            console = Console(settings.DATA_DIR / "logs")
+        whole_portal(console, host=host, port=port, workers=workers).run(public_address(host, port))
+        os.close(only_one)
+
+    def _prepare(self) -> None:
         require_database()
         with alone_with_the_tables():
             call_command("migrate", interactive=False, verbosity=0)
             require_keys()
             self._first_user()
         connections.close_all()
-        console = Console(settings.DATA_DIR / "logs")
-        whole_portal(console, host=host, port=port, workers=workers).run(public_address(host, port))
-        os.close(only_one)
 
     def _first_user(self) -> None:
         users = get_user_model().objects
