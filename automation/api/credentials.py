@@ -128,7 +128,11 @@ class CredentialSerializer(StrictModel):
                         setattr(credential, name, value)
                     self.checked(credential)
                 elif values:
-                    self.saved(credential, values, touched=("updated_at",))
+                    touched: tuple[str, ...] = ("updated_at",)
+                    if fresh:  # the key of the former kind goes with its secrets, below
+                        credential.key_fingerprint = None
+                        touched += ("key_fingerprint",)
+                    self.saved(credential, values, touched=touched)
                 if fresh:
                     credential.replace_secrets(CredentialSecrets(**given))
                 elif given:

@@ -70,6 +70,16 @@ def test_another_kind_brings_its_own_secrets(admin: APIClient) -> None:
     )
 
 
+def test_a_key_can_be_replaced_by_a_password(admin: APIClient) -> None:
+    body = {"name": "ops", "kind": "private_key", "username": "ops", "private_key": private_key()}
+    here = f"{URL}{admin.post(URL, body).json()['id']}/"
+    assert admin.patch(here, {"kind": "password"}).json()["code"] == "credential.password_missing"
+    assert admin.get(here).json()["has_private_key"]
+    changed = admin.patch(here, {"kind": "password", "password": CANARY}).json()
+    assert (changed["kind"], changed["has_password"], changed["has_private_key"]) == ("password", True, False)
+    assert changed["key_fingerprint"] is None
+
+
 def test_no_answer_ever_holds_a_secret(admin: APIClient) -> None:
     made = make(admin)
     Target.objects.create(name="web1", address="10.0.0.1", credential_id=made["id"])
