@@ -56,7 +56,7 @@ def refusing() -> Iterator[tuple[int, str]]:
 def test_a_run_on_it_ends_with_its_cause_and_leaves_the_others_alone(
     spine: Spine, server: Server, code: str, effect: str
 ) -> None:
-    good, odd = spine.add_targets("good", "odd")
+    _, odd = spine.add_targets("good", "odd")
     with server() as (port, key):
         odd.port = port
         odd.save(update_fields=["port"])
