@@ -1,16 +1,15 @@
-"""The one door to the automation service: over HTTP, or inside one process as the asking principal."""
+"""The one door to the automation service: over HTTP, or inside one process (`aiworkflows.in_process`)."""
 
 from collections.abc import Callable, Iterator
 from functools import wraps
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
 from aiworkflows import client_calls, client_following
 from aiworkflows.client_flow import Flow, Item, Stream
 from aiworkflows.client_transport import Wire
-from aiworkflows.in_process import InProcessTransport, own_host
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +40,7 @@ def _each(
 
 
 class AutomationClient:
-    """Calls of the automation API, typed.
+    """Calls of the automation API, typed; usable from any program, which needs no Django.
 
     `timeout` is the most seconds one call may take, all its tries included. What is safe to repeat is
     repeated: anything when no connection was made, reads, and submissions (they carry an idempotency
@@ -58,12 +57,6 @@ class AutomationClient:
     ) -> None:
         self._wire = Wire(base_url, token, transport=transport)
         self._timeout = timeout
-
-    @classmethod
-    def in_process(cls, principal: Any, *, auth: Any = None, timeout: float = 30.0) -> Self:
-        """Speak to the API of this very process as `principal`, with the rights of its token `auth`."""
-        transport = InProcessTransport(principal, auth=auth)
-        return cls(f"https://{own_host()}", None, transport=transport, timeout=timeout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._wire.base_url!r})"

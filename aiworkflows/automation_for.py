@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 
 from aiworkflows.automation_client import AutomationClient
+from aiworkflows.in_process import in_process_client
 from aiworkflows.passed_on import PassedOnToken
 
 
@@ -21,4 +22,4 @@ def automation_for(principal: Any, auth: Any = None) -> AutomationClient:
         configured = getattr(settings, "AUTOMATION_TOKEN", None)
         token = auth.text if isinstance(auth, PassedOnToken) else configured
         return AutomationClient(url, token, timeout=getattr(settings, "AUTOMATION_TIMEOUT", 10.0))
-    return AutomationClient.in_process(principal, auth=auth)
+    return in_process_client(principal, auth=auth)

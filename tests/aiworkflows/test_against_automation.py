@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_errors import ConflictError, NotPermittedError
+from aiworkflows.in_process import in_process_client
 from aiworkflows.models import Proposal
 from automation.models import ApiToken, Group, JobRun, Target
 from tests.aiworkflows.conftest import Acting, MakePerson
@@ -68,7 +68,7 @@ def test_who_may_not_read_the_inventory_cannot_plan_by_it(
 
 
 def test_the_client_reads_what_the_automation_api_answers(inventory: None, person: MakePerson) -> None:
-    with AutomationClient.in_process(person("ann", "operator")) as client:
+    with in_process_client(person("ann", "operator")) as client:
         assert [target.groups for target in client.targets("name:web-1")] == [("web-servers",)]
         assert [group.name for group in client.groups()] == ["web-servers"]
         definition = {

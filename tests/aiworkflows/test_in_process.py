@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
-from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_errors import NotFoundError, ServiceFailedError
+from aiworkflows.in_process import in_process_client
 from tests.aiworkflows.conftest import MakePerson, Token
 from tests.aiworkflows.fake_portal import Automation
 
@@ -16,7 +16,7 @@ def test_it_acts_as_the_principal_with_the_token_it_was_given(
     automation: Automation, person: MakePerson
 ) -> None:
     ann, token = person("ann"), Token("runs:read")
-    with AutomationClient.in_process(ann, auth=token) as client:
+    with in_process_client(ann, auth=token) as client:
         assert [target.name for target in client.targets()] == ["web-1", "web-2"]
     [seen] = automation.seen
     assert seen["principal"] is ann
@@ -25,7 +25,7 @@ def test_it_acts_as_the_principal_with_the_token_it_was_given(
 
 
 def test_the_principal_cannot_come_from_a_header(automation: Automation, person: MakePerson) -> None:
-    client = AutomationClient.in_process(person("ann"))
+    client = in_process_client(person("ann"))
     client._wire._http.headers["opsportal.principal"] = "root"
     client._wire._http.headers["Cookie"] = "sessionid=stolen"
     list(client.groups())
@@ -35,7 +35,7 @@ def test_the_principal_cannot_come_from_a_header(automation: Automation, person:
 
 
 def test_bodies_keys_and_bytes_pass_unchanged(automation: Automation, person: MakePerson) -> None:
-    client = AutomationClient.in_process(person("ann"))
+    client = in_process_client(person("ann"))
     client.submit("update-package", parameters={"package": "ü"}, idempotency_key="k")
     assert b"".join(client.logs(40, "web-1", "a step/with ü")) == b"\xff\x00caf\xc3\xa9"
     assert automation.seen[0]["body"]["parameters"] == {"package": "ü"}
@@ -44,25 +44,25 @@ def test_bodies_keys_and_bytes_pass_unchanged(automation: Automation, person: Ma
 
 def test_a_missing_address_is_a_typed_error(automation: Automation, person: MakePerson) -> None:
     with pytest.raises(NotFoundError):
-        AutomationClient.in_process(person("ann")).cancel(1)
+        in_process_client(person("ann")).cancel(1)
 
 
 def test_a_view_that_breaks_is_a_typed_error(automation: Automation, person: MakePerson) -> None:
     with pytest.raises(ServiceFailedError):
-        list(AutomationClient.in_process(person("ann")).workflows())
+        list(in_process_client(person("ann")).workflows())
 
 
 @override_settings(SECURE_SSL_REDIRECT=True, ALLOWED_HOSTS=[".example.org"])
 def test_rules_about_hosts_and_tls_do_not_stand_in_the_way(
     automation: Automation, person: MakePerson
 ) -> None:
-    list(AutomationClient.in_process(person("ann")).groups())
+    list(in_process_client(person("ann")).groups())
     assert automation.seen[0]["secure"]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_database_connection_of_the_caller_stays_open(automation: Automation, person: MakePerson) -> None:
-    client = AutomationClient.in_process(person("ann"))
+    client = in_process_client(person("ann"))
     connection.ensure_connection()
     before = connection.connection
     list(client.groups())

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_errors import ConflictError, InvalidRequestError, NotPermittedError
+from aiworkflows.in_process import in_process_client
 from automation.models import ApiToken, Attempt, AttemptState, JobRun, OutputChunk, StepResult, Target
 from tests.api.conftest import READ_UPTIME, TOUCH, bearer, token_text
 
@@ -19,7 +20,7 @@ ASKED: dict[str, Any] = {"targets": "group:web", "parameters": {"file": "/tmp/x"
 
 def client_of(people: dict[str, User], who: str, kind: str = "person") -> AutomationClient:
     token = ApiToken.objects.valid(token_text(people[who], kind))
-    return AutomationClient.in_process(people[who], auth=token)
+    return in_process_client(people[who], auth=token)
 
 
 def test_a_run_is_submitted_read_approved_and_followed(people: dict[str, User], web: list[Target]) -> None:
