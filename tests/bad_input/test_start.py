@@ -12,7 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from opsportal.data_directory import prepare, read_env_file
-from tests.bad_input.small_disk import disk, fill
+from tests.bad_input.full_disk import disk, fill
 from tests.opsportal.portal import MANAGE, free_port, product_environment
 
 SEED = """

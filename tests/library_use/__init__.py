@@ -1,0 +1,1 @@
+"""The classes as other people's programs use them."""
