@@ -62,7 +62,8 @@ def test_a_run_on_it_ends_with_its_cause_and_leaves_the_others_alone(
         odd.save(update_fields=["port"])
         if key:
             HostKey.objects.filter(target=odd).delete()
-            HostKey.objects.saw(odd, *key.split(), HostKey.State.PENDING).trust(by=spine.person)
+            key_type, text = key.split()
+            HostKey.objects.saw(odd, key_type, text, HostKey.State.PENDING).trust(by=spine.person)
         run = spine.run(WORKFLOW.replace("EFFECT", effect))
     assert run.status == "partial"
     assert spine.states(run)["good"] == ["succeeded"]
