@@ -9,6 +9,7 @@ from automation.api.groups import GroupViews
 from automation.api.host_keys import AuthorityViews, HostKeyViews
 from automation.api.inventory import TargetViews
 from automation.api.inventory_files import InventoryFileViews
+from automation.api.libraries import LibraryViews
 from automation.api.me import MeViews
 from automation.api.runs import RunViews
 from automation.api.tokens import TokenViews
@@ -26,6 +27,7 @@ router.register("workflows", WorkflowViews, "workflow")
 router.register("files", FileViews, "file")
 router.register("runs", RunViews, "run")
 router.register("tokens", TokenViews, "token")
+router.register("libraries", LibraryViews, "library")
 router.register("me", MeViews, "me")
 
 urlpatterns = router.urls

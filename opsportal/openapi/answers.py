@@ -217,6 +217,26 @@ ANSWERS_BY_NAME: dict[str, Shape] = {
         finished_at=or_null(MOMENT),
     ),
     "Me": record(name=TEXT, kind=one_of(ApiToken.Kind.values), scopes=listed(one_of(sorted(SCOPES)))),
+    "Libraries": record(results=listed(reference("Library"))),
+    "Library": lacking(
+        record(
+            name=TEXT,
+            version=TEXT,
+            description=TEXT,
+            capabilities=listed(TEXT),
+            supported_auth=listed(TEXT),
+            timeouts=MAPPING,
+            retry_settings=MAPPING,
+            dependencies=MAPPING,
+            ready=FLAG,
+            default_port=WHOLE,
+            default_ports=MAPPING,
+            supported_protocols=listed(TEXT),
+        ),
+        "default_port",
+        "default_ports",
+        "supported_protocols",
+    ),
     "ManyTests": record(asked=WHOLE, tests=listed(WHOLE)),
     "CredentialTrial": record(
         success=FLAG, code=TEXT, message=TEXT, next_step=TEXT, gives=listed(one_of(SECRETS))

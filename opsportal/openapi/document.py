@@ -15,7 +15,7 @@ from opsportal.openapi.operations import OPERATIONS
 from opsportal.openapi.places import given_headers, in_headers, in_path, in_query, query_names
 from opsportal.openapi.shapes import Shape, page_of, reference
 
-USUAL_PROBLEMS = (400, 401, 403, 429)
+USUAL_PROBLEMS = (400, 401, 403, 429, 503)
 ABOUT = """\
 Errors are problem details (RFC 9457) with a stable `code`. Lists come in pages, by cursor. Unknown query
 parameters and keys are refused. The roles beside a scheme of access are the scopes that the operation needs.
@@ -125,7 +125,7 @@ def document() -> Shape:
         fields = CORRECTED[name]
         schemas[name]["properties"] |= fields
         schemas[name]["required"] = sorted({*schemas[name]["required"], *fields} - SOMETIMES)
-    problems = sorted({*USUAL_PROBLEMS, 404, 406, 409, 412, 413, 415, 503})
+    problems = sorted({*USUAL_PROBLEMS, 404, 406, 409, 412, 413, 415})
     return made | {
         "info": {"title": "OpsPortal API", "version": "1", "description": ABOUT},
         "components": {

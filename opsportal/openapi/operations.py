@@ -206,7 +206,12 @@ TOKENS = named(
     },
 )
 ME = {"me.list": Operation(says="Read who asks, and what is allowed", answer=reference("Me"))}
-OPERATIONS: dict[str, Operation] = {**INVENTORY, **WORKFLOWS, **RUNS, **FILES, **TOKENS, **ME}
+LIBRARIES = {
+    "library.list": Operation(
+        says="Read what the libraries that reach targets can do", answer=reference("Libraries")
+    )
+}
+OPERATIONS: dict[str, Operation] = {**INVENTORY, **WORKFLOWS, **RUNS, **FILES, **TOKENS, **ME, **LIBRARIES}
 if apps.is_installed("aiworkflows"):  # where the AI service is another portal, so are its operations
     from opsportal.openapi.proposals import PROPOSALS
 

@@ -102,7 +102,7 @@ def query_names(view: Any, key: str) -> tuple[str, ...]:
     """What the operation understands in its query."""
     if key == "file.create":
         return ("name",)
-    if key == "me.list":
+    if key in ("me.list", "library.list"):
         return ()
     if key == "proposal.list":
         return ("status", *PAGE)

@@ -88,6 +88,7 @@ TABLE: dict[str, dict[str, str]] = {
     "runs/<pk>/approve/": {"POST": "runs:approve"},
     "runs/<pk>/reject/": {"POST": "runs:approve"},
     "runs/<pk>/cancel/": {"POST": "runs:control"},
+    "libraries/": {"GET": "inventory:read"},
     "me/": {"GET": "runs:read"},
     "tokens/": {"GET": "runs:read", "POST": "runs:read"},
     "tokens/<pk>/": {"DELETE": "runs:read"},
@@ -167,6 +168,7 @@ def one_of_each(submit_as: Callable[..., JobRun], clients: dict[str, APIClient])
         "tokens": "1",
         "inventory": "",
         "me": "",
+        "libraries": "",
     }
 
 

@@ -19,8 +19,8 @@ WORKFLOWS = "/api/v1/workflows/"
 MEGABYTE = 1024 * 1024
 # Many times what is kept of an output. The whole gigabyte takes a minute, by hand:
 # OPSPORTAL_LINE_MEGABYTES=1024 python -m pytest tests/bad_input/test_large_things.py
-LINE = int(os.environ.get("OPSPORTAL_LINE_MEGABYTES", "96")) * MEGABYTE
-MEMORY_ALLOWED = 48 * MEGABYTE
+LINE = int(os.environ.get("OPSPORTAL_LINE_MEGABYTES", "48")) * MEGABYTE
+MEMORY_ALLOWED = 32 * MEGABYTE
 SAY_LENGTH = """
     name: measure
     parameters: {text: {type: string}}
