@@ -17,6 +17,7 @@ from automation.inventory_files.mistakes import InventoryError, Mistake, Place
 from automation.inventory_files.rows import GroupRow, Inventory, Login, TargetRow
 from automation.login_choice import Choices
 from automation.models import Group, HostKey, Target
+from automation.models.winrm import with_windows_defaults
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets
 from credentials.sealed import DecryptionError
@@ -223,8 +224,8 @@ class _Importer:
         wanted = dict(row.fields)
         if "tags" in wanted:
             wanted["tags"] = sorted(set(wanted["tags"]))
-        if target.pk is None and wanted.get("platform") == Target.Platform.WINDOWS:
-            wanted = {"transport": Target.Transport.WINRM, "port": 5986} | wanted
+        if target.pk is None:
+            wanted = with_windows_defaults(wanted)
         if row.credential:
             wanted["credential"] = self._named_credential(row.credential)
         elif row.login is not None:
@@ -248,7 +249,8 @@ class _Importer:
         ).credential
         if after is not None and (is_new or after != before):
             self._may_use_credentials("a group or an environment that has a credential")
-        moves = any(key in wanted and wanted[key] != getattr(target, key) for key in ("address", "port"))
+        ways = ("address", "port", "transport", "winrm")
+        moves = any(key in wanted and wanted[key] != getattr(target, key) for key in ways)
         if moves and after is not None:
             self._may_use_credentials("another address of a target that has a credential")
 

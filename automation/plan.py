@@ -20,6 +20,7 @@ from automation.definitions.keyed_secrets import KeyedSecret
 from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
+from automation.libraries.windows.script import is_taken
 from automation.models import Group, Target, TargetLock
 from automation.models.files import StoredFileQuerySet
 from automation.plan_steps import plan_steps
@@ -242,12 +243,14 @@ def _check(workflow: Workflow, query: Query, choice: Choice) -> None:
             f"No enabled target matches {query.to_text()!r}. Groups there are: {known}.",
             [{"path": "targets", "message": "matches no enabled target"}],
         )
-    if out_of_reach := [t.name for t in chosen if t.transport != Target.Transport.SSH]:
+    if out_of_reach := [t.name for t in chosen if t.speaks_winrm != (t.platform == Target.Platform.WINDOWS)]:
         raise PlanError(
             "transport.unsupported",
-            f"Only targets behind SSH can be reached yet, not {', '.join(out_of_reach[:10])}.",
-            [{"path": "targets", "message": "names targets that are not reached by SSH"}],
+            "Windows targets are reached over winrm and all others over ssh. "
+            f"Correct the transport of {', '.join(out_of_reach[:10])}.",
+            [{"path": "targets", "message": "names targets whose transport does not fit their platform"}],
         )
+    _check_names(workflow, choice)
     lacking = missing_bodies(workflow, {target.platform for target in chosen})
     if lacking:
         raise PlanError(
@@ -258,6 +261,20 @@ def _check(workflow: Workflow, query: Query, choice: Choice) -> None:
                 {"path": f"steps[{m.step!r}].{m.kind}", "message": f"no body for {m.platform}"}
                 for m in lacking
             ],
+        )
+
+
+def _check_names(workflow: Workflow, choice: Choice) -> None:
+    """Some names that bash allows are PowerShell's own."""
+    windows = [candidate for candidate in choice.chosen if candidate.target.speaks_winrm]
+    names = {name for candidate in windows for name in candidate.variables}
+    names |= set(workflow.parameters) if windows else set()
+    if taken := sorted(name for name in names if is_taken(name)):
+        raise PlanError(
+            "parameter.name",
+            f"On Windows targets no parameter or variable can be named {', '.join(taken[:5])}: "
+            "PowerShell needs the name itself. Give it another name.",
+            [{"path": f"parameters.{name}", "message": "is PowerShell's own name"} for name in taken],
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from automation.belonging import candidates
 from automation.login_choice import Choices
 from automation.models import HostCertificateAuthority, Target
+from automation.models.winrm import DEFAULTS
 from credentials.models import Credential
 
 
@@ -40,7 +41,7 @@ class Ways:
         """Where this target is, what proves it, and as whom to log in; without its bastions."""
         choice = self.choices.of(target)
         credential = choice.credential
-        return {
+        found = {
             "target": target.pk,
             "name": target.name,
             "address": target.address,
@@ -51,6 +52,9 @@ class Ways:
             "login": credential.username if credential else None,
             "why_credential": choice.why,
         }
+        if target.speaks_winrm:
+            found["winrm"] = DEFAULTS | target.winrm | {"revoked": bool(target.revoked_keys())}
+        return found
 
     def credentials(self, target: Target) -> list[Credential | None]:
         """The target's own first, then those of the bastions. Raises ValueError for a circle."""
@@ -67,5 +71,11 @@ def places(leaf: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def provable(place: dict[str, Any]) -> bool:
-    """Whether there is anything by which the machine at this place can prove who it is."""
+    """Whether there is anything by which the machine at this place can prove who it is.
+
+    A Windows target shows a certificate that an authority vouches for, or proves over plain HTTP that it
+    knows the login. Once a pin of it was revoked, only another pin will do: the authority's word did not.
+    """
+    if "winrm" in place:
+        return bool(place["host_keys"] or not place["winrm"]["revoked"])
     return bool(place["host_keys"] or place.get("authorities"))

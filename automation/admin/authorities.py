@@ -11,18 +11,18 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from automation.admin.inventory import TagsField
 from automation.admin_base import PortalModelAdmin, display, unbroken
-from automation.host_key_lines import read_host_key
+from automation.host_key_lines import MAX_CERTIFICATE, TLS_AUTHORITY, authority_pem, read_authority
 from automation.models import HostCertificateAuthority
 
 
 class AuthorityForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic when it runs
-    """The key is pasted as the one line of its .pub file."""
+    """The key is pasted as the one line of its .pub file; for Windows targets, the certificate as PEM."""
 
     public_key = forms.CharField(
         label="Public key",
-        max_length=4096,
+        max_length=MAX_CERTIFICATE,
         widget=UnfoldAdminTextareaWidget({"rows": 3, "spellcheck": "false"}),
-        help_text="The line of the authority's .pub file: ssh-ed25519 AAAA…",
+        help_text="SSH: the line of its .pub file, ssh-ed25519 AAAA… Windows: its certificate in PEM.",
     )
     patterns = TagsField(
         required=False,
@@ -37,12 +37,13 @@ class AuthorityForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic w
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk is not None:
-            self.initial["public_key"] = self.instance.line
+            tls = self.instance.key_type == TLS_AUTHORITY
+            self.initial["public_key"] = authority_pem(self.instance.line) if tls else self.instance.line
 
     def clean_public_key(self) -> str:
         line: str = self.cleaned_data["public_key"]
         try:
-            self.instance.key_type, self.instance.key = read_host_key(line)
+            self.instance.key_type, self.instance.key = read_authority(line)
         except ValueError as error:
             raise forms.ValidationError(f"It {error}.") from None
         return line

@@ -95,6 +95,7 @@ class TargetAdmin(PortalModelAdmin):
                     "maintenance_reason",
                     ("address", "port"),
                     ("platform", "transport"),
+                    "winrm",
                     ("credential", "login"),
                     "bastion",
                 )

@@ -16,7 +16,7 @@ from automation.api.permissions import require_person
 from automation.api.problems import Problem
 from automation.api.strict import NamedRows, Names, NumberedRow, Strict, StrictModel, Text, Whole
 from automation.api.views import ApiViewSet
-from automation.host_key_lines import check_host_key
+from automation.host_key_lines import MAX_CERTIFICATE, check_host_key
 from automation.models import Group, HostCertificateAuthority, HostKey, Target
 
 MOST = 1000
@@ -144,7 +144,7 @@ class AuthoritySerializer(StrictModel):
     """A key that signs host certificates, and for which targets its word counts; `groups` are names."""
 
     key_type = Text(max_length=64)
-    key = Text(max_length=4096)
+    key = Text(max_length=MAX_CERTIFICATE)
     patterns = Names(required=False)
     groups = NamedRows(slug_field="name", queryset=Group.objects.all(), many=True, required=False)
     added_by = serializers.SlugRelatedField(slug_field="username", read_only=True)  # type: ignore[var-annotated]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.functional import cached_property
 from rest_framework import mixins, serializers
@@ -22,6 +23,7 @@ from automation.definitions.errors import ParameterError
 from automation.definitions.parameters import check_variables
 from automation.login_choice import Choices
 from automation.models import Group, HostKey, Target
+from automation.models.winrm import check_winrm, with_windows_defaults
 from credentials.models import Credential
 
 SCOPES = {
@@ -45,6 +47,17 @@ class Variables(Mapped):
             raise serializers.ValidationError(texts, "variables") from None
 
 
+class WinRM(serializers.JSONField):
+    """How a Windows target is spoken to: `method`, `https`, `encrypt`, `service_name`."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        try:
+            check_winrm(data)
+        except ValidationError as error:
+            raise serializers.ValidationError(error.messages) from None
+        return dict(data)
+
+
 class TargetSerializer(StrictModel):
     """A target. `credential` and `bastion` are ids, `groups` are names; `trusted_keys` are fingerprints.
 
@@ -56,6 +69,7 @@ class TargetSerializer(StrictModel):
     credential = NumberedRow(queryset=Credential.objects.all(), allow_null=True, required=False)
     groups = NamedRows(slug_field="name", queryset=Group.objects.all(), many=True, required=False)
     tags = Names(required=False)
+    winrm = WinRM(required=False)
     bastion = NumberedRow(queryset=Target.objects.all(), allow_null=True, required=False)
     variables = Variables(required=False)
     trusted_keys = serializers.SerializerMethodField()
@@ -73,6 +87,7 @@ class TargetSerializer(StrictModel):
             "platform",
             "transport",
             "port",
+            "winrm",
             "credential",
             "login",
             "groups",
@@ -127,7 +142,7 @@ class TargetSerializer(StrictModel):
         return Candidate(target, self.context["tree"]())
 
     def create(self, validated_data: dict[str, Any]) -> Target:
-        return self._stored(Target(), validated_data)
+        return self._stored(Target(), with_windows_defaults(validated_data))
 
     def update(self, instance: Target, validated_data: dict[str, Any]) -> Target:
         return self._stored(instance, validated_data)
@@ -200,7 +215,8 @@ class TargetViews(LookActions, Inventory):
             environment=given.get("environment", target.environment if target else ""),
         )
         moves = target is None or any(
-            key in given and given[key] != getattr(target, key) for key in ("address", "port", "bastion")
+            key in given and given[key] != getattr(target, key)
+            for key in ("address", "port", "bastion", "transport", "winrm")
         )
         if after.credential is not None and (moves or after.credential != before):
             require(self.request, "credentials:write")

@@ -10,8 +10,8 @@ from typing import Any
 from automation.choose import reasons
 from automation.definitions.errors import QueryError
 from automation.definitions.query import Query, parse
+from automation.host_key_lines import fingerprint
 from automation.models import RunTarget
-from automation.models.inventory import fingerprint
 from automation.ways import provable
 
 

@@ -197,10 +197,12 @@ def _warnings(workflow: Workflow, chosen: list[Target]) -> list[str]:
     logins = {target.pk: choices.of(target).credential for target in chosen}
     late = {pk for pk, login in logins.items() if login is not None and login.expired}
     found = (
-        ("without a trusted host key, so work there ends blocked", lambda each: not each.trusted_keys()),
+        (
+            "without a trusted host key, so work there ends blocked",
+            lambda each: not (each.speaks_winrm or each.trusted_keys()),
+        ),
         ("without a credential, so work there ends blocked", lambda each: logins[each.pk] is None),
         ("with an expired credential, so no run can be planned there", lambda each: each.pk in late),
-        ("not behind SSH, which cannot be reached yet", lambda each: each.transport != Target.Transport.SSH),
         ("on a platform this workflow has no script for", lambda each: each.platform in lacking),
     )
     texts = []

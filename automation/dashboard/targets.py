@@ -160,7 +160,7 @@ def _rows(page: Page[Target], tree: GroupTree) -> list[TargetRow]:
 def _is_overdue(target: Target, test: TargetTest | None) -> bool:
     every = timedelta(minutes=settings.OPSPORTAL_TEST_MINUTES)
     refused = test is not None and test.code.startswith("auth.")  # then the clock waits on purpose
-    if not every or refused or not target.enabled or target.transport != Target.Transport.SSH:
+    if not every or refused or not target.enabled:
         return False
     return (test.created_at if test is not None else target.created_at) < timezone.now() - 2 * every
 

@@ -106,6 +106,23 @@ def prelude(
     return b"; ".join(parts) + b"\n"
 
 
+def powershell_values(
+    values: Mapping[str, Value],
+    outputs: Mapping[str, str] | None = None,
+    *,
+    secrets: Mapping[str, str] | None = None,
+) -> dict[str, Value]:
+    """The same for PowerShell: each value keeps its type, and None is `$null`. Secrets are texts.
+
+    Raises ParameterError as `prelude` does.
+    """
+    private = secrets or {}
+    plain = {name: value for name, value in values.items() if name not in private}
+    _checked([*plain.items(), *private.items()])
+    told = {f"OUTPUT_{name}": text for name, text in (outputs or {}).items() if _is_output(name, text)}
+    return {**plain, **private, **told}
+
+
 def _checked(given: Iterable[tuple[str, Value]]) -> dict[str, str]:
     findings: list[ParameterFinding] = []
     texts: dict[str, str] = {}

@@ -14,6 +14,8 @@ from typing import Any
 
 from automation.inventory_files.mistakes import Mistake, Place
 from automation.inventory_files.rows import MAX_ROWS, Entries, Entry
+from automation.libraries.windows.address import HTTP_PORT
+from automation.models.winrm import METHODS
 
 TOP, LONERS = "all", "ungrouped"
 OWN_PREFIX = "ansible_"
@@ -25,7 +27,13 @@ CONNECTION = {
     "password": ("ansible_password", "ansible_ssh_password", "ansible_ssh_pass"),
     "private_key": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
     "connection": ("ansible_connection",),
+    "scheme": ("ansible_winrm_scheme",),
+    "method": ("ansible_winrm_transport",),
+    "message_encryption": ("ansible_winrm_message_encryption",),
+    "validation": ("ansible_winrm_server_cert_validation",),
+    "service_name": ("ansible_winrm_kerberos_hostname_override",),
 }
+WINRM_WORDS = ("scheme", "method", "message_encryption", "validation", "service_name")
 WINDOWS_CONNECTIONS = ("winrm", "psrp")
 _RANGE = re.compile(r"\[(?:([0-9]*):([0-9]+)|([A-Za-z]):([A-Za-z]))(?::([0-9]+))?\]")
 _VAULT = "$ANSIBLE_VAULT"
@@ -217,12 +225,37 @@ class _Translation:
         return self._logged_in(self._reached(found), name)
 
     def _reached(self, found: dict[str, Any]) -> dict[str, Any]:
-        if found.pop("connection", "ssh") in WINDOWS_CONNECTIONS:
-            found |= {"platform": "windows", "transport": "winrm"}
         port = found.get("port")
         if isinstance(port, str) and port.isascii() and port.isdigit() and len(port) < 8:
             found["port"] = int(port)
+        said = {word: found.pop(word) for word in WINRM_WORDS if word in found}
+        if found.pop("connection", "ssh") in WINDOWS_CONNECTIONS:
+            found |= {"platform": "windows", "transport": "winrm"}
+            if how := self._winrm(said, found):
+                found["winrm"] = how
         return found
+
+    def _winrm(self, said: dict[str, str], found: dict[str, Any]) -> dict[str, Any]:
+        """Ansible's settings in ours. None of its ways to trust any certificate is taken over."""
+        how: dict[str, Any] = {}
+        # As Ansible has it: HTTP is spoken on its port, and everywhere else HTTPS.
+        if said.get("scheme", "http" if found.get("port") == HTTP_PORT else "https") == "http":
+            how["https"] = False
+        # A list is in the order of preference.
+        wished = said.get("method", "").strip("[]").split(",")[0].strip(" '\"")
+        if wished in METHODS:
+            how["method"] = wished
+        elif wished and wished not in ("ssl", "plaintext"):
+            self._notice(f"the WinRM transport {wished[:20]} is not known here: negotiate was taken")
+        elif wished:
+            how["method"] = "basic"
+        if said.get("message_encryption") == "always":
+            how["encrypt"] = True
+        if "service_name" in said:
+            how["service_name"] = said["service_name"]
+        if said.get("validation") == "ignore":
+            self._notice("certificates are verified here: pin them, or add the authority that signs them")
+        return how
 
     def _logged_in(self, found: dict[str, Any], name: str) -> dict[str, Any]:
         """A login is whole or left out: a user alone is no login here."""

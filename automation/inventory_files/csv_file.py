@@ -127,7 +127,7 @@ def _value(name: str, text: str) -> Any:
         if not (text.isascii() and text.isdigit() and len(text) < 8):
             raise ValueError("must be a whole number")
         return int(text)
-    if name == "variables":
+    if name in ("variables", "winrm"):
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):

@@ -22,6 +22,7 @@ class FleetTarget:
     login: str
     is_windows: bool
     transport: str
+    winrm: dict[str, Any]
     environment: str
     zone: str
     enabled: bool
@@ -82,6 +83,7 @@ def _target(candidate: Candidate, choices: Choices) -> FleetTarget:
         login=credential.username if credential else "",
         is_windows=target.platform == Target.Platform.WINDOWS,
         transport=target.transport,
+        winrm=target.winrm,
         environment=target.environment,
         zone=target.zone,
         enabled=target.enabled,
@@ -103,6 +105,7 @@ def _target_row(target: Target) -> dict[str, Any]:
         "port": target.port,
         "platform": target.platform,
         "transport": target.transport,
+        "winrm": target.winrm,
         "credential": target.credential.name if target.credential else "",
         "groups": sorted((group.name for group in target.groups.all()), key=str.casefold),
         "tags": target.tags,

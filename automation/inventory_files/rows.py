@@ -25,7 +25,7 @@ MAX_TAG = 100
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 IGNORED = ("jump", "page")
 # What goes into the target as it stands.
-PLAIN = ("address", "port", "platform", "transport", "tags", "environment", "zone", "variables")
+PLAIN = ("address", "port", "platform", "transport", "winrm", "tags", "environment", "zone", "variables")
 PLAIN_FLAGS = ("enabled", "maintenance", "maintenance_reason")
 USE_A_CREDENTIAL = "Make a credential in the portal and name it in the field credential."
 
@@ -61,6 +61,7 @@ TARGET_KINDS: dict[str, Kind] = {
     "host_key": _LINES,
     "platform": _TEXT,
     "transport": _TEXT,
+    "winrm": _OBJECT,
     "groups": _TEXTS,
     "tags": (_are_tags, f"a list of texts, each of at most {MAX_TAG} characters"),
     "environment": _TEXT,

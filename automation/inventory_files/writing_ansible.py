@@ -54,8 +54,22 @@ def _host_variables(target: FleetTarget) -> dict[str, Any]:
     if target.login:
         connection["ansible_user"] = target.login
     if target.transport == "winrm":
-        connection["ansible_connection"] = "winrm"
+        connection |= {"ansible_connection": "winrm", **_winrm(target.winrm)}
     return connection | _free(target.variables)
+
+
+def _winrm(how: dict[str, Any]) -> dict[str, Any]:
+    """Ansible knows no negotiate: it calls that ntlm, which is what it comes to without Kerberos."""
+    method = how.get("method", "negotiate")
+    said = {
+        "ansible_winrm_scheme": "https" if how.get("https", True) else "http",
+        "ansible_winrm_transport": "ntlm" if method == "negotiate" else method,
+    }
+    if how.get("encrypt"):
+        said["ansible_winrm_message_encryption"] = "always"
+    if name := how.get("service_name"):
+        said["ansible_winrm_kerberos_hostname_override"] = name
+    return said
 
 
 def _free(variables: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from automation.libraries.target_check import check_target
 from automation.libraries.types import Credentials, Endpoint, Hop
 from automation.libraries.windows.connection import WinRMConnection
 from automation.libraries.windows.connection import connect as connect_windows
-from automation.libraries.windows.target_check import check_windows_target
+from automation.libraries.windows.target_check import check_windows_target, scan_certificate
 from automation.libraries.windows.types import WinRMEndpoint
 
 logger = logging.getLogger(__name__)
@@ -346,7 +346,9 @@ class ConnectionManager:
         )
 
     def scan(self, endpoint: Endpoint) -> tuple[ScannedKey, ...]:
-        """The host keys that the target shows, asked for without logging in there."""
+        """The host keys, or the certificate, that the target shows, asked for without logging in there."""
+        if isinstance(endpoint, WinRMEndpoint):
+            return scan_certificate(endpoint, limits=self._deadlines)
         return scan_host_keys(endpoint, limits=self._deadlines, carry=self._bastions.borrow)
 
     @property

@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
 
-from automation.host_key_lines import check_host_key
-from automation.models.inventory import NAME, Group, Target, VisibleQuerySet, fingerprint
+from automation.host_key_lines import TLS_AUTHORITY, check_authority, fingerprint
+from automation.models.inventory import NAME, Group, Target, VisibleQuerySet
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -67,7 +67,7 @@ class HostCertificateAuthority(models.Model):
 
     def clean(self) -> None:
         try:
-            self.key_type, self.key = check_host_key(self.key_type, self.key)
+            self.key_type, self.key = check_authority(self.key_type, self.key)
         except ValueError as error:
             raise ValidationError({"key": f"This {error}."}) from None
 
@@ -82,6 +82,8 @@ class HostCertificateAuthority(models.Model):
 
     def vouches_for(self, target: Target, groups: Collection[str]) -> bool:
         """Whether a certificate it signed may prove who this target is, which is in `groups`, by name."""
+        if target.speaks_winrm != (self.key_type == TLS_AUTHORITY):
+            return False
         names = (target.name.lower(), target.address.lower())
         if any(_matches(name, pattern.lower()) for pattern in self.patterns for name in names):
             return True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -18,8 +16,10 @@ from django.utils import timezone
 from automation.addresses import check_address
 from automation.definitions.errors import QueryError
 from automation.definitions.query import MAX_QUERY, parse
+from automation.host_key_lines import fingerprint
 from automation.models.access import may
 from automation.models.runs import LIVE
+from automation.models.winrm import check_winrm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -137,6 +137,12 @@ class Target(models.Model):
     port = models.PositiveIntegerField(
         default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
+    winrm = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[check_winrm],
+        help_text="WinRM only: method (negotiate, ntlm, kerberos, basic, credssp), https, encrypt, …",
+    )
     credential = models.ForeignKey(
         "credentials.Credential", null=True, blank=True, on_delete=models.SET_NULL, related_name="targets"
     )
@@ -179,9 +185,11 @@ class Target(models.Model):
         return self.name
 
     def clean(self) -> None:
-        expected = {"linux": "ssh"}.get(self.platform)
+        expected = {"linux": "ssh", "windows": "winrm"}.get(self.platform)
         if expected and self.transport != expected:
             raise ValidationError({"transport": f"A {self.platform} target is reached over {expected}."})
+        if self.winrm and self.transport != self.Transport.WINRM:
+            raise ValidationError({"winrm": "Only a target that is reached over winrm has these settings."})
         if self.bastion is not None:
             self._check_way(self.bastion)
 
@@ -235,6 +243,11 @@ class Target(models.Model):
         """Store what was found on the machine just now, in the place of what was known before."""
         self.facts, self.facts_at = dict(facts), timezone.now()
         self.save(update_fields=["facts", "facts_at"])
+
+    @property
+    def speaks_winrm(self) -> bool:
+        """Reached over WinRM; else over SSH."""
+        return self.transport == self.Transport.WINRM
 
     def in_maintenance(self, now: datetime) -> bool:
         """Whether people are at work on it; ends by itself when the time given for it is over."""
@@ -356,12 +369,6 @@ class HostKey(models.Model):
     def _decide(self, state: str, by: Any) -> None:
         self.state, self.decided_by, self.decided_at = state, by, timezone.now()
         self.save(update_fields=["state", "decided_by", "decided_at"])
-
-
-def fingerprint(key: str) -> str:
-    """The SHA-256 fingerprint of a base64 key blob, as OpenSSH writes it."""
-    digest = hashlib.sha256(base64.b64decode(key)).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 KEY_STATES_BY_WEIGHT = (

@@ -7,8 +7,9 @@ from typing import Any
 
 from automation.definitions.conditions import Condition
 from automation.definitions.errors import ConditionError
-from automation.definitions.parameters import build_payload, prelude
+from automation.definitions.parameters import build_payload, powershell_values, prelude
 from automation.forecast import NOT_RUN
+from automation.libraries.windows.script import pack_script
 from automation.models import Attempt, ResultState
 from automation.workers.settle import Verdict
 from automation.workers.work import Work
@@ -23,23 +24,33 @@ def payload_of(work: Work, attempt: Attempt) -> bytes:
     script = work.sequence.script(work.step_index, attempt.body)
     if script is None:
         raise ValueError(f"step {work.step_index} has no {attempt.body} body for {work.leaf['platform']}")
-    phase = b"undo" if attempt.part in ("undo", "verify_undo") else b"run"
-    ran = work.ended.get((work.step_index, "run"))
-    if phase == b"undo" and ran is not None:
-        phase += b" OPSPORTAL_RUN_ATTEMPT=%b" % ran.pk.hex.encode()
-    # On the prelude's one line, so that line N of the script stays line N + 1 of the payload.
-    return build_payload(b"export OPSPORTAL_PHASE=%b; %b" % (phase, _assignments(work)), script)
-
-
-def _assignments(work: Work) -> bytes:
-    """Secret parameters are shell variables like the others, and only they are not exported."""
-    # A parameter nobody gave is empty, unless the target has a variable of that name.
+    known = _environment(work, attempt)
     secrets = {name: secret.reveal() for name, secret in work.secrets.values.items()}
+    if "winrm" in work.leaf:
+        given = powershell_values(_values(work), work.outputs(), secrets=secrets)
+        return pack_script(script, given, environment=known)
+    # Only secret ones are not exported.
+    plain = {name: value for name, value in _values(work).items() if name not in secrets}
+    exports = b"export " + b" ".join(b"%b=%b" % (n.encode(), v.encode()) for n, v in known.items()) + b"; "
+    # On the prelude's one line, so that line N of the script stays line N + 1 of the payload.
+    return build_payload(exports + prelude(plain, work.outputs(), secrets=secrets), script)
+
+
+def _environment(work: Work, attempt: Attempt) -> dict[str, str]:
+    """What a script may know of its own place in the run."""
+    undo = attempt.part in ("undo", "verify_undo")
+    ran = work.ended.get((work.step_index, "run"))
+    known = {"OPSPORTAL_PHASE": "undo" if undo else "run"}
+    return known | {"OPSPORTAL_RUN_ATTEMPT": ran.pk.hex} if undo and ran is not None else known
+
+
+def _values(work: Work) -> dict[str, Any]:
+    """Variables of the target, then the run's parameters, then those of the step at hand."""
+    # A parameter nobody gave is empty, unless the target has a variable of that name.
     values = {**dict.fromkeys(work.parameters), **work.leaf["variables"]}
     values.update({name: value for name, value in work.parameters.items() if value is not None})
     values.update(work.sequence.step(work.step_index).values)
-    plain = {name: value for name, value in values.items() if name not in secrets}
-    return prelude(plain, work.outputs(), secrets=secrets)
+    return values
 
 
 def condition_holds(work: Work) -> Verdict | None:

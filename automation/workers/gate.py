@@ -10,10 +10,10 @@ from django.db import connection
 from django.db.models import Case, Q, Value, When
 from django.utils import timezone
 
+from automation.host_key_lines import fingerprint
 from automation.libraries.types import Credentials, Endpoint
 from automation.login_choice import credentials_now
 from automation.models import HostCertificateAuthority, HostKey, JobRun, RunTarget, Target, TargetLock
-from automation.models.inventory import fingerprint
 from automation.models.rows import insert_rows
 from automation.policy.today import policy_today
 from automation.ways import places, provable
@@ -108,7 +108,12 @@ def _held(works: list[Work], keys: dict[int, list[str]]) -> dict[str, TargetLock
 
 
 def lock_keys(work: Work) -> list[str]:
-    """One machine is one lock, whatever its names: each host key counts, and the target itself."""
+    """One machine is one lock, whatever its names: each host key counts, and the target itself.
+
+    A certificate may be that of a whole farm, so behind WinRM the address counts in its place.
+    """
+    if "winrm" in work.leaf:
+        return [f"winrm:{work.leaf['address']}:{work.leaf['port']}", f"target:{work.leaf['target']}"]
     keys = [f"hostkey:{fingerprint(line.split()[1])}" for line in work.leaf["host_keys"]]
     return [*keys, f"target:{work.leaf['target']}"]
 
@@ -232,6 +237,8 @@ def _authority_block(place: dict[str, Any], today: frozenset[str]) -> Block | No
 
 def _key_block(leaf: dict[str, Any], target: TargetNow) -> Block | None:
     gone = [line for line in leaf["host_keys"] if line not in target.trusted_keys]
+    if "winrm" in leaf and not leaf["host_keys"]:
+        gone = sorted(target.revoked_keys)  # what an authority vouched for may be the very one
     if not gone:
         return None
     names = ", ".join(fingerprint(line.split()[1]) for line in gone)

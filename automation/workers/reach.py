@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from automation.host_key_lines import authority_pem
 from automation.libraries.errors import HostKeyChanged, LibraryError
 from automation.libraries.types import Credentials, Endpoint, Hop
+from automation.libraries.windows.types import WinRMEndpoint
 from automation.models import HostKey, Target
 from automation.ways import places
 
@@ -23,6 +25,8 @@ def endpoint_of(leaf: dict[str, Any], *, login: LoginOf, revoked: Mapping[int, S
 
 
 def _endpoint(place: Place, via: Hop | None, revoked: Mapping[int, Sequence[str]]) -> Endpoint:
+    if "winrm" in place:
+        return _windows_endpoint(place)
     return Endpoint(
         place["address"],
         place["port"],
@@ -31,6 +35,20 @@ def _endpoint(place: Place, via: Hop | None, revoked: Mapping[int, Sequence[str]
         principals=(place["name"],),
         revoked_keys=tuple(revoked.get(place["target"], ())),
         via=via,
+    )
+
+
+def _windows_endpoint(place: Place) -> WinRMEndpoint:
+    how = place["winrm"]
+    return WinRMEndpoint(
+        place["address"],
+        place["port"],
+        host_keys=tuple(place["host_keys"]),
+        https=how["https"],
+        method=how["method"],
+        authority="".join(authority_pem(line) for line in place.get("authorities", ())),
+        encrypt=how["encrypt"],
+        service_name=how["service_name"],
     )
 
 

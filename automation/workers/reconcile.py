@@ -30,7 +30,8 @@ from automation.workers.output import OutputStore
 from automation.workers.queue import enqueue
 from automation.workers.recorder import Recorder
 from automation.workers.shard import load_works
-from automation.workers.wire import Address, Errand, Wire
+from automation.workers.transports import Address, Errand
+from automation.workers.wire import Wire
 from automation.workers.work import Work
 
 log = logging.getLogger(__name__)

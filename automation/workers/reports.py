@@ -46,6 +46,9 @@ PASSING = (
     "channel.",
     "connection.",
     "auth.timeout",
+    "tls.timeout",
+    "winrm.unavailable",
+    "winrm.quota",
 )
 
 
@@ -105,6 +108,9 @@ class Reports:
         if awaits_restart(work, end) and self._look_again(work):
             return
         record_end(work.tried, end)
+        if end.incomplete:
+            text = "An answer was lost on the way, and the target keeps no copy: output may be missing."
+            self._recorder.note(work, "output.incomplete", text)
         verdict = verdict_of(work, end)
         if message.landed is not None:
             verdict = _keep(work, message.landed, end, verdict)

@@ -77,7 +77,7 @@ def plan_due(kind: str, every: timedelta) -> int:
 def _due(kind: str, every: timedelta) -> QuerySet[Target]:
     now = timezone.now()
     recent = TargetTest.objects.of_kind(kind).filter(target=OuterRef("pk"), created_at__gt=now - every)
-    old_enough = Target.objects.usable().filter(transport=Target.Transport.SSH, created_at__lte=now - every)
+    old_enough = Target.objects.usable().filter(created_at__lte=now - every)
     refused = TargetTest.objects.filter(
         target=OuterRef("pk"), code__startswith="auth.", created_at__gt=now - AFTER_A_REFUSAL
     )

@@ -64,6 +64,10 @@ class Sequence:
         """Whether starting this body may change the target; verify and check only look."""
         return body in ("run", "undo") and self.step(index).effect != "read"
 
+    def becomes(self, index: int) -> bool:
+        """Whether the step's bodies run as root. Windows knows no sudo: a login has the rights it has."""
+        return self.step(index).become and self.platform != "windows"
+
     def next(self, results: list[StepResult], ended: dict[tuple[int, str], Attempt]) -> Action:
         """`results` in order of steps; `ended` the last finished attempt of each step and part."""
         for index, result in enumerate(results):

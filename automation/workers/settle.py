@@ -75,7 +75,7 @@ def verdict_of(work: Work, end: End) -> Verdict:
     To be asked once nothing more is awaited.
     """
     step = work.sequence.step(work.step_index)
-    by_signal = end.how == "ended" and (end.exit_code or 0) > SIGNALS_FROM
+    by_signal = end.how == "ended" and _tells_signal(work, end.exit_code)
     if end.how == "rebooted" or (end.restarted and by_signal):
         if step.reboots:
             return Verdict(ResultState.SUCCEEDED)
@@ -87,7 +87,7 @@ def verdict_of(work: Work, end: End) -> Verdict:
     if end.how == "ended":
         if end.exit_code == 0:
             return Verdict(ResultState.SUCCEEDED)
-        return Verdict(ResultState.FAILED, "exit.nonzero", _exit_message(end.exit_code))
+        return Verdict(ResultState.FAILED, "exit.nonzero", _exit_message(work, end.exit_code))
     message = MESSAGE_OF.get(end.how, "")
     if end.how in ("cancelled", "timed_out"):
         rest = "Nothing it had started is left." if not end.left else f"Still there: {', '.join(end.left)}."
@@ -108,13 +108,18 @@ def awaits_restart(work: Work, end: End) -> bool:
     """
     if not work.sequence.step(work.step_index).reboots or work.tried.body != Attempt.Body.RUN:
         return False
-    well = end.exit_code == 0 or (end.exit_code or 0) > SIGNALS_FROM
+    well = end.exit_code == 0 or _tells_signal(work, end.exit_code)
     return (end.how == "lost_guard" or (end.how == "ended" and well)) and not end.restarted
 
 
-def _exit_message(code: int | None) -> str:
+def _tells_signal(work: Work, code: int | None) -> bool:
+    """Whether the status says that a signal ended the script; programs on Windows know no signals."""
+    return work.sequence.platform != "windows" and (code or 0) > SIGNALS_FROM
+
+
+def _exit_message(work: Work, code: int | None) -> str:
     number = (code or 0) - SIGNALS_FROM
-    if number in {known.value for known in signal.Signals}:
+    if _tells_signal(work, code) and number in {known.value for known in signal.Signals}:
         return f"Exit status {code}: the signal {signal.Signals(number).name} ended it."
     return f"Exit status {code}."
 

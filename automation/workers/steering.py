@@ -22,7 +22,8 @@ from automation.workers.reports import start_recovery
 from automation.workers.sequence import Begin, Finish, Skip
 from automation.workers.settle import Verdict
 from automation.workers.supplies import Supplies
-from automation.workers.wire import Address, Errand, Wire
+from automation.workers.transports import Address, Errand
+from automation.workers.wire import Wire
 from automation.workers.work import Work, begin_result
 from credentials.models import Credential
 
@@ -193,7 +194,7 @@ class Steering:
             after_undo=begin.after_undo,
             number=work.tries[key],
             mode=Attempt.Mode.ENVELOPE if envelope else Attempt.Mode.PLAIN,
-            become=work.sequence.step(begin.step_index).become,
+            become=work.sequence.becomes(begin.step_index),
         )
         work.output = None
         self._recorder.new(work.attempt)

@@ -11,14 +11,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
+from automation.host_key_lines import fingerprint
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.errors import LibraryError
 from automation.libraries.facts import Fact, collect_facts
 from automation.libraries.host_key_scan import ScannedKey
 from automation.libraries.results import ConnectionTest
 from automation.libraries.types import Credentials, Endpoint
+from automation.libraries.windows.facts import collect_windows_facts
+from automation.libraries.windows.types import WinRMEndpoint
 from automation.models import HostKey, Installation, Spool, Target, TargetTest
-from automation.models.inventory import fingerprint
 from automation.ways import Ways
 from automation.workers.logins import LOGIN_ERRORS, Logins, login_code
 from automation.workers.reach import Place, endpoint_of, keep_shown_key
@@ -93,13 +95,6 @@ class Preparer:
         if frozen := Installation.frozen():
             test.refuse("portal.frozen", frozen, "An administrator ends that: manage.py unfreeze.")
             return None
-        if target.transport != Target.Transport.SSH:
-            test.refuse(
-                "transport.unsupported",
-                f"{target.name} is reached over {target.transport}, which cannot be tested yet.",
-                "Test it when this portal can reach such targets.",
-            )
-            return None
         try:
             return self._look(test, target)
         except VaultUnusable as error:
@@ -140,8 +135,7 @@ def take_look(look: Look, manager: ConnectionManager, installation: str) -> Foun
         if look.test.kind == TargetTest.Kind.SCAN:
             return Found(keys=manager.scan(look.endpoint), seconds=time.monotonic() - started)
         if look.test.kind == TargetTest.Kind.FACTS:
-            with manager.connection(look.endpoint, look.credentials) as connection:
-                facts = collect_facts(connection)
+            facts = _ask_facts(look, manager)
             return Found(facts=facts, seconds=time.monotonic() - started)
         tested = manager.test(
             look.endpoint, look.credentials, installation=installation, try_sudo=look.try_sudo
@@ -149,6 +143,14 @@ def take_look(look: Look, manager: ConnectionManager, installation: str) -> Foun
         return Found(tested=tested, error=tested.error, seconds=tested.duration)
     except LibraryError as error:
         return Found(error=error, seconds=time.monotonic() - started)
+
+
+def _ask_facts(look: Look, manager: ConnectionManager) -> dict[str, Fact]:
+    if isinstance(look.endpoint, WinRMEndpoint):
+        with manager.windows_connection(look.endpoint, look.credentials) as windows:
+            return collect_windows_facts(windows)
+    with manager.connection(look.endpoint, look.credentials) as connection:
+        return collect_facts(connection)
 
 
 def store(look: Look, found: Found) -> None:

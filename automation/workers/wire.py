@@ -5,22 +5,17 @@ Each job ends with exactly one message in the inbox, whatever happens, so the wr
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
 
-from automation.libraries import envelope
 from automation.libraries.connection_manager import ConnectionManager
-from automation.libraries.envelope import Control, End, Order
+from automation.libraries.envelope import End
 from automation.libraries.errors import LibraryError
 from automation.libraries.outputs import read_outputs
-from automation.libraries.plain import PlainEnd, run_plain
-from automation.libraries.staging import LocalFile, stage
-from automation.libraries.types import Connection, Credentials, Endpoint, Stream
+from automation.libraries.plain import PlainEnd
+from automation.libraries.types import Stream
 from automation.workers.inbox import Crew, Inbox
-from automation.workers.local_files import Landing
 from automation.workers.messages import (
     Broke,
     Connected,
@@ -34,36 +29,7 @@ from automation.workers.messages import (
     Refused,
     Started,
 )
-from credentials.secret import Secret
-
-# What the guard may need beyond the step's own time: grace, the last output, a slow network.
-MARGIN_SECONDS = 60.0
-PROBE_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where and as whom; `credentials` never leaves memory."""
-
-    position: int
-    endpoint: Endpoint
-    credentials: Credentials = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """One try of one body."""
-
-    address: Address
-    order: Order
-    control: Control
-    file: LocalFile | None = None
-    landing: Landing | None = None
-
-    @property
-    def become_password(self) -> Secret | None:
-        """What sudo may ask for; None where sudo has no part."""
-        return self.address.credentials.become_password if self.order.become else None
+from automation.workers.transports import MARGIN_SECONDS, Address, Errand, Reclaim, Session, session
 
 
 class Wire:
@@ -80,17 +46,8 @@ class Wire:
     def connect(self, address: Address, *, probe: bool, become: bool, installation: str) -> None:
         """Log in, and learn the target's spool where that is not known yet."""
 
-        def job(connection: Connection) -> Message:
-            found = None
-            if probe:
-                found = envelope.probe(
-                    connection,
-                    become=become,
-                    installation=installation,
-                    spool=None,
-                    deadline=time.monotonic() + PROBE_SECONDS,
-                    become_password=address.credentials.become_password if become else None,
-                )
+        def job(target: Session) -> Message:
+            found = target.probe(become=become, installation=installation) if probe else None
             return Connected(address.position, found)
 
         self._start(address, None, job)
@@ -99,15 +56,11 @@ class Wire:
         """Start a changing body in the envelope and follow it to its end."""
         position, attempt = errand.address.position, errand.order.attempt
 
-        def job(connection: Connection) -> Message:
-            outcome = envelope.run(
-                connection,
-                _with_file(connection, errand),
+        def job(target: Session) -> Message:
+            outcome = target.run(
+                errand,
                 on_started=lambda: self._inbox.put(Started(position, attempt)),
                 on_output=self._output(position, attempt),
-                control=errand.control,
-                deadline=time.monotonic() + errand.order.timeout + MARGIN_SECONDS,
-                become_password=errand.become_password,
             )
             if isinstance(outcome, End):
                 return Ended(position, attempt, outcome)
@@ -120,18 +73,9 @@ class Wire:
         position, order, landing = errand.address.position, errand.order, errand.landing
         told = self._output(position, order.attempt)
 
-        def job(connection: Connection) -> Message:
+        def job(target: Session) -> Message:
             with landing.catching(told) if landing is not None else nullcontext(told) as on_output:
-                end = run_plain(
-                    connection,
-                    order.payload,
-                    become=order.become,
-                    on_output=on_output,
-                    control=errand.control,
-                    timeout=order.timeout,
-                    output_limit=order.output_limit,
-                    become_password=errand.become_password,
-                )
+                end = target.plain(errand, on_output=on_output)
             return Ended(position, order.attempt, _as_end(end), landing)
 
         self._start(errand.address, order.attempt, job)
@@ -148,20 +92,9 @@ class Wire:
         position, order = errand.address.position, errand.order
         intended = time.monotonic() - intent_age  # connecting takes a while, and the intent grows older
 
-        def job(connection: Connection) -> Message:
-            outcome = envelope.reclaim(
-                connection,
-                order.attempt,
-                intent_age=time.monotonic() - intended,
-                spool=order.spool or "",
-                spool_id=order.spool_id,
-                become=order.become,
-                offsets=offsets,
-                on_output=self._output(position, order.attempt),
-                control=errand.control,
-                deadline=time.monotonic() + seconds,
-                become_password=errand.become_password,
-            )
+        def job(target: Session) -> Message:
+            asked = Reclaim(intended, offsets, deadline=time.monotonic() + seconds)
+            outcome = target.reclaim(errand, asked, on_output=self._output(position, order.attempt))
             if isinstance(outcome, End):
                 return Ended(position, order.attempt, outcome)
             return Fenced(position, order.attempt, outcome.proven)
@@ -174,38 +107,25 @@ class Wire:
 
         return deliver
 
-    def _start(self, address: Address, attempt: str | None, job: Callable[[Connection], Message]) -> None:
+    def _start(self, address: Address, attempt: str | None, job: Callable[[Session], Message]) -> None:
         def work() -> None:
             self._inbox.put(self._outcome(address, attempt, job))
 
         self._crew.submit(work)
 
-    def _outcome(
-        self, address: Address, attempt: str | None, job: Callable[[Connection], Message]
-    ) -> Message:
+    def _outcome(self, address: Address, attempt: str | None, job: Callable[[Session], Message]) -> Message:
         position = address.position
         try:
-            with self._manager.connection(address.endpoint, address.credentials) as connection:
+            with session(self._manager, address) as target:
                 if not self._may_send():
                     return LeaseLapsed(position)
-                return job(connection)
+                return job(target)
         except LibraryError as error:
             if error.sent and attempt is not None:
                 return Lost(position, attempt, error)
             return NotSent(position, error)
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its target hanging
             return Broke(position, attempt, error)
-
-
-def _with_file(connection: Connection, errand: Errand) -> Order:
-    """The order, its file on the target before it; the script finds that by OPSPORTAL_FILE."""
-    if errand.file is None:
-        return errand.order
-    deadline = time.monotonic() + errand.order.timeout
-    place = stage(connection, errand.file, control=errand.control, deadline=deadline)
-    known = f"export OPSPORTAL_FILE={shlex.quote(place or '')}; "
-    # On the payload's first line, which is ours, so that the script's lines keep their numbers.
-    return replace(errand.order, payload=known.encode() + errand.order.payload)
 
 
 def _as_end(end: PlainEnd) -> End:
@@ -220,4 +140,5 @@ def _as_end(end: PlainEnd) -> End:
         end.stderr_length,
         left,
         outputs_cut=end.outputs_cut,
+        incomplete=end.incomplete,
     )

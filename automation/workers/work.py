@@ -17,7 +17,7 @@ from automation.models.run_secrets import OpenedSecrets
 from automation.plan import sha256
 from automation.workers.output import OutputStore
 from automation.workers.sequence import Action, Sequence
-from automation.workers.wire import Address
+from automation.workers.transports import Address
 from credentials.masking import Masker
 
 Tried = tuple[int, str]

@@ -9,8 +9,9 @@ from django.contrib.auth.models import Group, User
 from tests.hosts.fixtures import fresh_hosts, host_factory, hosts
 from tests.libraries.sshd import Sshd
 from tests.workers.spine import Spine
+from tests.workers.windows import WindowsFleet
 
-__all__ = ["fresh_hosts", "host_factory", "hosts", "servers", "spine"]
+__all__ = ["fresh_hosts", "host_factory", "hosts", "servers", "spine", "windows"]
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,11 @@ def spine(db: None, servers: list[Sshd], tmp_path: Path) -> Spine:
     person = User.objects.create_user("alice")
     person.groups.add(Group.objects.get(name="operator"))
     return Spine(servers, person, tmp_path)
+
+
+@pytest.fixture
+def windows(db: None) -> Iterator[WindowsFleet]:
+    del db
+    fleet = WindowsFleet()
+    yield fleet
+    fleet.stop()

@@ -298,10 +298,10 @@ def test_the_plan_hash_covers_every_target(spine: Spine) -> None:
     assert one.plan_hash != two.plan_hash
 
 
-def test_a_target_that_cannot_be_reached_yet_is_refused_at_submission(spine: Spine) -> None:
+def test_a_target_whose_transport_does_not_fit_is_refused_at_submission(spine: Spine) -> None:
     (target,) = spine.add_targets("a")
-    Target.objects.filter(pk=target.pk).update(transport="winrm", platform="windows")
-    with pytest.raises(PlanError, match="Only targets behind SSH can be reached yet, not a"):
+    Target.objects.filter(pk=target.pk).update(transport="winrm")
+    with pytest.raises(PlanError, match="Correct the transport of a"):
         spine.submit(change(spine))
 
 

@@ -94,7 +94,7 @@ PLATFORMS = """
 @pytest.mark.parametrize("step", ["run: {bash: 'true'}", "effect: read, download: {from: /etc/hostname}"])
 def test_a_step_without_a_body_for_a_targets_platform_is_refused_by_name(spine: Spine, step: str) -> None:
     spine.add_targets("a", "b")
-    Target.objects.filter(name="b").update(platform="windows")
+    Target.objects.filter(name="b").update(platform="windows", transport="winrm")
     with pytest.raises(PlanError, match="step 'linux only' has no run body for windows") as caught:
         spine.submit(PLATFORMS.replace("STEP", step))
     assert caught.value.code == "body.missing"
@@ -102,7 +102,7 @@ def test_a_step_without_a_body_for_a_targets_platform_is_refused_by_name(spine: 
 
 def test_each_target_gets_the_body_of_its_platform(spine: Spine) -> None:
     spine.add_targets("a", "b")
-    Target.objects.filter(name="b").update(platform="windows")
+    Target.objects.filter(name="b").update(platform="windows", transport="winrm")
     run = spine.submit(PLATFORMS.split("      - {name: linux only")[0])
     scripts = {
         work.leaf["name"]: work.sequence.script(0, "run") for work in load_works(run, run.targets.all())

@@ -77,9 +77,11 @@ def test_without_a_credential_the_identity_is_learned_all_the_same(spine: Spine)
     assert result_of(spine, Target.objects.get(pk=target.pk)).code == "credential.missing"
 
 
-def test_a_target_that_cannot_be_reached_yet_says_so(spine: Spine) -> None:
+def test_nothing_is_sent_to_a_windows_target_without_a_credential(spine: Spine) -> None:
     target = Target.objects.create(name="win", address="192.0.2.1", platform="windows", transport="winrm")
-    assert result_of(spine, target).code == "transport.unsupported"
+    test = result_of(spine, target)
+    assert test.code == "credential.missing"
+    assert {phase["code"] for phase in test.phases} == {"skipped"}
 
 
 def test_asking_twice_gives_the_test_under_way(spine: Spine) -> None:

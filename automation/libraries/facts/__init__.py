@@ -6,7 +6,7 @@ The answers come from the target, so they are data of a stranger: known names on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from automation.libraries.errors import FactsUnreadable
@@ -64,16 +64,21 @@ EVERY_LINUX_SAYS = ("kernel", "architecture")
 
 def read_facts(said: bytes) -> dict[str, Fact]:
     """The facts in the script's output, in the order of `KNOWN`. Raises `FactsUnreadable`."""
-    found: dict[str, Fact] = {}
+    texts: dict[str, str] = {}
     for line in said.decode("utf-8", "replace").splitlines():
         name, is_fact, value = line.partition("=")
-        if is_fact and name in KNOWN and name not in found:
-            checked = KNOWN[name][0](value)
-            if checked is not None:
-                found[name] = checked
+        if is_fact:
+            texts.setdefault(name, value)
+    found = known_facts(texts)
     if not all(name in found for name in EVERY_LINUX_SAYS):
         raise FactsUnreadable("The target named neither its kernel nor its architecture")
-    return {name: found[name] for name in KNOWN if name in found}
+    return found
+
+
+def known_facts(texts: Mapping[str, str]) -> dict[str, Fact]:
+    """Those of these texts that are facts, in the order of `KNOWN`."""
+    found = {name: check(texts[name]) for name, (check, _) in KNOWN.items() if name in texts}
+    return {name: fact for name, fact in found.items() if fact is not None}
 
 
 def collect_facts(connection: Connection, *, seconds: float = SECONDS) -> dict[str, Fact]:

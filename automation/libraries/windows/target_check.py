@@ -7,11 +7,12 @@ from typing import Any
 
 from automation.libraries.deadlines import Deadlines, after
 from automation.libraries.errors import HostKeyChanged, LibraryError
+from automation.libraries.host_key_scan import ScannedKey
 from automation.libraries.resolution import resolve
 from automation.libraries.results import ConnectionTest, PhaseResult
 from automation.libraries.types import Credentials, Stream
 from automation.libraries.windows.connection import WinRMConnection, connect
-from automation.libraries.windows.errors import PowerShellUnusable, TLSUntrusted
+from automation.libraries.windows.errors import PowerShellUnusable, TLSFailed, TLSUntrusted
 from automation.libraries.windows.plain import run_powershell
 from automation.libraries.windows.script import pack_script
 from automation.libraries.windows.tls import presented_by
@@ -34,7 +35,7 @@ class _Course:
         self._started.append((phase, time.monotonic()))
 
     def phases(self, error: LibraryError | None) -> tuple[PhaseResult, ...]:
-        ends = [at for _, at in self._started[1:]] + [time.monotonic()]
+        ends = [*(at for _, at in self._started[1:]), time.monotonic()][: len(self._started)]
         done = [
             PhaseResult(name, "ok", end - at) for (name, at), end in zip(self._started, ends, strict=True)
         ]
@@ -81,6 +82,25 @@ def check_windows_target(
     )
 
 
+def scan_certificate(endpoint: WinRMEndpoint, *, limits: Deadlines | None = None) -> tuple[ScannedKey, ...]:
+    """The certificate that the target shows, as a pin; nothing is sent to it and nothing believed.
+
+    None over plain HTTP, where no certificate is. Raises what happens before TLS, and `TLSFailed`.
+    """
+    if not endpoint.https:
+        return ()
+    shown = _shown(endpoint, limits or Deadlines())
+    if not shown:
+        raise TLSFailed("The target showed no certificate")
+    return (ScannedKey(shown),)
+
+
+def _shown(endpoint: WinRMEndpoint, limits: Deadlines) -> str:
+    addresses = resolve(endpoint.host, endpoint.port, deadline=after(limits.resolve))
+    with dial(addresses, limits, deadline=after(limits.tcp)) as wire:
+        return presented_by(wire, endpoint, deadline=after(limits.key_exchange))
+
+
 def _shell(connection: WinRMConnection) -> str:
     said = bytearray()
 
@@ -105,12 +125,9 @@ def _presented(endpoint: WinRMEndpoint, error: LibraryError | None, limits: Dead
     ):
         return ""
     try:
-        addresses = resolve(endpoint.host, endpoint.port, deadline=after(limits.resolve))
-        wire = dial(addresses, limits, deadline=after(limits.tcp))
+        shown = _shown(endpoint, limits)
     except LibraryError:
         return ""
-    with wire:
-        shown = presented_by(wire, endpoint, deadline=after(limits.key_exchange))
     if isinstance(error, TLSUntrusted):
         error.presented = shown
     return shown

@@ -1,0 +1,105 @@
+"""Runs on Windows targets. The targets are simulated: WinRM is real, Windows and PowerShell are played."""
+
+from __future__ import annotations
+
+import pytest
+
+from automation.models import Attempt, JobRun, Target, TargetLock
+from automation.plan import PlanError
+from credentials.secret import Secret
+from opsportal.simulated_windows import Break, Piece
+from tests.workers.spine import Spine
+from tests.workers.windows import WindowsFleet, login
+
+CHANGE = """
+    name: change
+    parameters: {word: {type: string, default: "it's Ω"}, secret: {type: secret, required: false}}
+    rollout: {canary: 0, on_failure: undo}
+    steps:
+      - name: change
+        timeout: 20s
+        run: {bash: 'echo "$word"; echo "seen=$word" >> "$OPSPORTAL_OUTPUT"', powershell: 'PLAYED'}
+        undo: {bash: 'true', powershell: 'Write-Output "undone $env:OPSPORTAL_PHASE"'}
+      - name: look
+        effect: read
+        run: {bash: 'echo "$OUTPUT_seen"', powershell: 'Write-Output $OUTPUT_seen'}
+"""
+WRITES = """Write-Output $word; Add-Content -Path $env:OPSPORTAL_OUTPUT -Value "seen=$word\""""
+
+
+def change(script: str = WRITES) -> str:
+    return CHANGE.replace("PLAYED", script.replace("'", "''"))
+
+
+def output_of(run: JobRun, target: str, step: str = "change") -> bytes:
+    chunks = Attempt.objects.filter(result__run=run, result__step=step, result__run_target__name=target)
+    return b"".join(bytes(chunk.data) for attempt in chunks for chunk in attempt.chunks.all())
+
+
+def test_linux_and_simulated_windows_succeed_in_one_run(spine: Spine, windows: WindowsFleet) -> None:
+    spine.add_targets("linux-1")
+    simulated = windows.add("windows-1")
+    run = spine.run(change())
+    assert spine.states(run) == {name: ["succeeded"] * 2 for name in ("linux-1", "windows-1")}
+    assert run.status == "succeeded" and not TargetLock.objects.exists()
+    for name in ("linux-1", "windows-1"):
+        assert output_of(run, name).decode().strip() == "it's Ω"
+        assert output_of(run, name, "look").decode().strip() == "it's Ω"
+    assert simulated.shells == []
+
+
+def test_a_failed_change_on_windows_is_undone(spine: Spine, windows: WindowsFleet) -> None:
+    windows.add("windows-1")
+    run = spine.run(change("exit 200"))
+    result = run.results.get(step="change")
+    assert (result.state, result.exit_code, result.undone) == ("failed", 200, True)
+    assert result.message == "Exit status 200."
+    assert b"undone undo" in output_of(run, "windows-1")
+
+
+def test_a_secret_reaches_powershell_and_is_masked_in_its_output(spine: Spine, windows: WindowsFleet) -> None:
+    simulated = windows.add("windows-1")
+    run = spine.run(change("Write-Output $secret"), parameters={"secret": "very-secret-word"})
+    assert simulated.played[0].parameters["secret"] == "very-secret-word"
+    assert b"very-secret-word" not in output_of(run, "windows-1")
+
+
+def test_a_script_that_takes_too_long_is_ended_on_windows(spine: Spine, windows: WindowsFleet) -> None:
+    windows.add("windows-1").script("Hang-Here", hang=True)
+    run = spine.run(change("Hang-Here").replace("20s", "1s"))
+    assert run.results.get(step="change").state == "timed_out"
+    assert not TargetLock.objects.exists()
+
+
+def test_a_lost_connection_is_read_on_and_the_script_ran_once(spine: Spine, windows: WindowsFleet) -> None:
+    simulated = windows.add("windows-1")
+    simulated.script("Change-It", pieces=[Piece(b"one\n"), Piece(b"two\n", after=0.5)])
+    simulated.inject(Break.DROP, "Receive", times=8, skip=6)
+    run = spine.run(change("Change-It"))
+    assert run.results.get(step="change").state == "succeeded"
+    assert [played.script for played in simulated.played].count("Change-It") == 1
+
+
+def test_a_wrong_password_leaves_the_target_unreachable_and_nothing_sent(
+    spine: Spine, windows: WindowsFleet
+) -> None:
+    simulated = windows.add("windows-1")
+    login().set_secrets(password=Secret("wrong"))
+    run = spine.run(change())
+    assert spine.codes(run) == {"auth.failed", "step.earlier"}
+    assert simulated.played == []
+
+
+def test_a_powershell_body_is_asked_for_at_submission(spine: Spine, windows: WindowsFleet) -> None:
+    windows.add("windows-1")
+    with pytest.raises(PlanError, match="no run body for windows"):
+        spine.submit("{name: x, steps: [{name: s, run: {bash: 'true'}}]}")
+
+
+def test_a_name_that_powershell_needs_itself_is_refused_at_submission(
+    spine: Spine, windows: WindowsFleet
+) -> None:
+    windows.add("windows-1")
+    Target.objects.update(variables={"order": "7"})
+    with pytest.raises(PlanError, match="PowerShell needs the name itself"):
+        spine.submit(change())
