@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -196,7 +196,7 @@ def _warnings(workflow: Workflow, chosen: list[Target]) -> list[str]:
     choices = Choices()
     logins = {target.pk: choices.of(target).credential for target in chosen}
     late = {pk for pk, login in logins.items() if login is not None and login.expired}
-    found = (
+    found: tuple[tuple[str, Callable[[Target], bool]], ...] = (
         (
             "without a trusted host key, so work there ends blocked",
             lambda each: not (each.speaks_winrm or each.trusted_keys()),

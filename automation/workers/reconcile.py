@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.envelope import Order
-from automation.models import Attempt, AttemptState, JobRun, RunTarget
+from automation.models import Attempt, AttemptState, Installation, JobRun, RunTarget
 from automation.models.runs import FINAL, RESTORED
 from automation.workers import messages
 from automation.workers.corrections import Corrections, correct_status
@@ -228,7 +228,7 @@ def _order(work: Work, attempt: Attempt) -> Order:
     """What names the attempt on its target; no script goes with it."""
     return Order(
         attempt=attempt.pk.hex,
-        installation="none",
+        installation=Installation.identity(),
         payload=b"",
         timeout=float(work.sequence.step(work.step_index).timeout),
         become=attempt.become,

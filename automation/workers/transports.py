@@ -199,7 +199,7 @@ class _Windows:
 
     def reclaim(self, errand: Errand, asked: Reclaim, *, on_output: OnOutput) -> End | Fenced:
         order = errand.order
-        return windows_envelope.reclaim(
+        outcome = windows_envelope.reclaim(
             self._connection,
             order.attempt,
             intent_age=time.monotonic() - asked.intended,
@@ -210,6 +210,11 @@ class _Windows:
             control=errand.control,
             deadline=asked.deadline,
         )
+        if isinstance(outcome, End) and outcome.how == "ended":
+            # The guard file tells the end, but not what came after it: a step that reboots waits for that.
+            up_seconds = self.probe(become=False, installation=order.installation).up_seconds
+            return replace(outcome, restarted=up_seconds < time.monotonic() - asked.intended)
+        return outcome
 
 
 def _follows_until(errand: Errand) -> float:

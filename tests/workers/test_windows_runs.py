@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from automation.models import Attempt, JobRun, Target, TargetLock
 from automation.plan import PlanError
+from automation.workers.draining import DRAINING
 from credentials.secret import Secret
 from opsportal.simulated_windows import Break, Piece
 from tests.workers.spine import Spine
+from tests.workers.test_reconcile import ask_again, lose
 from tests.workers.windows import WindowsFleet, login
 
 CHANGE = """
@@ -78,6 +82,41 @@ def test_a_lost_connection_is_read_on_and_the_script_ran_once(spine: Spine, wind
     run = spine.run(change("Change-It"))
     assert run.results.get(step="change").state == "succeeded"
     assert [played.script for played in simulated.played].count("Change-It") == 1
+
+
+def test_a_script_goes_on_while_its_worker_is_replaced_and_runs_once(
+    spine: Spine, windows: WindowsFleet
+) -> None:
+    simulated = windows.add("windows-1")
+    pieces = [Piece(b"%d\n" % number, after=0.4) for number in range(8)]
+    simulated.script("Change-It", pieces=pieces)
+    leave, come = threading.Timer(1.0, DRAINING.set), threading.Timer(1.8, DRAINING.clear)
+    leave.start()
+    come.start()
+    try:
+        run = spine.run(change("Change-It"))
+    finally:
+        come.join()
+    assert run.results.get(step="change").state == "succeeded"
+    assert [played.script for played in simulated.played].count("Change-It") == 1
+    assert output_of(run, "windows-1").endswith(b"7\n")
+    assert "output.incomplete" in {event.data.get("code") for event in run.events.all()}
+
+
+def test_an_end_that_was_missed_is_found_by_the_guard_file(spine: Spine, windows: WindowsFleet) -> None:
+    windows.add("windows-1")
+    run = spine.run(change())
+    attempt = lose(run, "windows-1")
+    ask_again(attempt)
+    assert (attempt.state, attempt.exit_code) == ("ended", 0)
+    assert run.results.get(step="change").code == "outcome.reconciled"
+
+
+def test_a_reboot_step_waits_until_windows_is_back(spine: Spine, windows: WindowsFleet) -> None:
+    simulated = windows.add("windows-1")
+    run = spine.run("{name: again, rollout: {canary: 0}, steps: [{name: again, reboot: {timeout: 30s}}]}")
+    assert run.status == "succeeded", list(run.results.values_list("code", "message"))
+    assert simulated.machine.count("restarted") == 1
 
 
 def test_a_wrong_password_leaves_the_target_unreachable_and_nothing_sent(
