@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
 
 import pytest
 
+from automation.definitions.schema import load_workflow
 from automation.models import Attempt, JobRun, Target, TargetLock
 from automation.plan import PlanError
 from automation.workers.draining import DRAINING
 from credentials.secret import Secret
 from opsportal.simulated_windows import Break, Piece
+from tests.api.conftest import session
 from tests.workers.spine import Spine
 from tests.workers.test_reconcile import ask_again, lose
 from tests.workers.windows import WindowsFleet, login
@@ -50,6 +53,21 @@ def test_linux_and_simulated_windows_succeed_in_one_run(spine: Spine, windows: W
         assert output_of(run, name).decode().strip() == "it's Ω"
         assert output_of(run, name, "look").decode().strip() == "it's Ω"
     assert simulated.shells == []
+
+
+def test_a_mixed_run_by_the_api_is_shown_on_one_page(spine: Spine, windows: WindowsFleet) -> None:
+    spine.add_targets("linux-1")
+    windows.add("windows-1")
+    client = session(spine.person)
+    definition = load_workflow(textwrap.dedent(change())).canonical()
+    asked = client.post("/api/v1/runs/", {"definition": definition, "targets": "group:web"})
+    assert asked.status_code == 201, asked.content
+    spine.drain()
+    told = client.get(asked.json()["links"]["self"]).json()
+    assert (told["status"], told["blast_radius"]["by_platform"]) == ("succeeded", {"linux": 1, "windows": 1})
+    page = client.get(f"/runs/{told['id']}/")
+    assert page.status_code == 200
+    assert all(name in page.content.decode() for name in ("linux-1", "windows-1"))
 
 
 def test_a_failed_change_on_windows_is_undone(spine: Spine, windows: WindowsFleet) -> None:
