@@ -62,10 +62,18 @@ class Spine:
 
     def drain(self) -> None:
         """Work off the queue until it is empty."""
-        while (row := OrmQ.objects.order_by("pk").first()) is not None:
-            row.delete()
-            package = unpack(row.payload)
-            getattr(tasks, package["func"].rsplit(".", 1)[1])(*package["args"])
+        while self.take_one():
+            pass
+
+    def take_one(self) -> bool:
+        """Work off the oldest task of the queue; False when there is none."""
+        row = OrmQ.objects.order_by("pk").first()
+        if row is None:
+            return False
+        row.delete()
+        package = unpack(row.payload)
+        getattr(tasks, package["func"].rsplit(".", 1)[1])(*package["args"])
+        return True
 
     def states(self, run: JobRun) -> dict[str, list[str]]:
         """Each target's states, in order of steps."""

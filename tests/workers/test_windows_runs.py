@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from automation import decide
 from automation.definitions.schema import load_workflow
 from automation.models import Attempt, JobRun, Target, TargetLock
 from automation.plan import PlanError
@@ -52,7 +53,7 @@ def test_linux_and_simulated_windows_succeed_in_one_run(spine: Spine, windows: W
     for name in ("linux-1", "windows-1"):
         assert output_of(run, name).decode().strip() == "it's Ω"
         assert output_of(run, name, "look").decode().strip() == "it's Ω"
-    assert simulated.shells == []
+    assert not any(shell.commands for shell in simulated.shells)
 
 
 def test_a_mixed_run_by_the_api_is_shown_on_one_page(spine: Spine, windows: WindowsFleet) -> None:
@@ -119,6 +120,24 @@ def test_a_script_goes_on_while_its_worker_is_replaced_and_runs_once(
     assert [played.script for played in simulated.played].count("Change-It") == 1
     assert output_of(run, "windows-1").endswith(b"7\n")
     assert "output.incomplete" in {event.data.get("code") for event in run.events.all()}
+
+
+def test_a_cancelled_script_is_ended_by_the_worker_that_found_it(spine: Spine, windows: WindowsFleet) -> None:
+    simulated = windows.add("windows-1")
+    simulated.script("Hang-Here", hang=True)
+    run = spine.submit(change("Hang-Here"))
+    leave = threading.Timer(1.5, DRAINING.set)
+    leave.start()
+    while not DRAINING.is_set() and spine.take_one():
+        pass
+    leave.join()
+    DRAINING.clear()
+    assert Attempt.objects.get().state == "running"
+    decide.cancel(run.pk, by=spine.person)
+    spine.drain()
+    run.refresh_from_db()
+    assert (run.status, run.results.get(step="change").state) == ("cancelled", "cancelled")
+    assert not any(shell.commands for shell in simulated.shells) and not TargetLock.objects.exists()
 
 
 def test_an_end_that_was_missed_is_found_by_the_guard_file(spine: Spine, windows: WindowsFleet) -> None:
