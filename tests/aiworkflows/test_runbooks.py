@@ -4,10 +4,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import tree_sitter_pwsh
 import yaml
+from tree_sitter import Language, Parser
 
 from aiworkflows.planners.runbooks import CATALOGUE, RunbookError, load_runbook, load_runbooks
-from automation.definitions.schema import Workflow, load_workflow, read_workflow
+from automation.definitions.schema import Workflow, load_workflow, missing_bodies, read_workflow
 
 RUNBOOKS = load_runbooks()
 NAMES = sorted(RUNBOOKS)
@@ -95,6 +97,22 @@ def test_the_bash_of_a_runbook_has_no_syntax_errors(name: str) -> None:
                     ["bash", "-n"], input=script, text=True, capture_output=True, check=False
                 )
                 assert done.returncode == 0, (step["name"], body, done.stderr)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runbook_for_windows_has_every_body_in_powershell_without_syntax_errors(name: str) -> None:
+    workflow = workflow_of(name)
+    scripts = [
+        bodies.powershell
+        for step in workflow.steps
+        for kind in ("check", "run", "verify", "undo")
+        if (bodies := step.bodies(kind)) is not None
+    ]
+    if any(scripts):
+        assert missing_bodies(workflow, {"windows"}) == []
+    parser = Parser(Language(tree_sitter_pwsh.language()))
+    for script in filter(None, scripts):
+        assert not parser.parse(script.encode()).root_node.has_error, script
 
 
 @pytest.mark.parametrize(
