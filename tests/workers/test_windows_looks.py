@@ -11,6 +11,7 @@ from automation.ask_test import ask_test
 from automation.host_key_lines import read_authority
 from automation.models import Group, HostCertificateAuthority, Target, TargetTest
 from opsportal.simulated_windows import Settings, SimulatedWindows
+from tests.api.conftest import session
 from tests.libraries.windows.certificates import Authority
 from tests.workers.spine import Spine
 from tests.workers.windows import WindowsFleet
@@ -84,3 +85,9 @@ def test_after_its_pin_was_revoked_a_target_is_not_worked_on(spine: Spine, secur
     secure.host_keys.get().revoke(by=spine.person)
     run = spine.run(LOOK)
     assert spine.codes(run) == {"hostkey.unknown"}
+
+
+def test_the_page_of_a_windows_target_offers_every_look(spine: Spine, windows: WindowsFleet) -> None:
+    windows.add("windows-1")
+    page = session(spine.person).get(f"/targets/{Target.objects.get().pk}/").content.decode()
+    assert "Ask for its keys" in page and "Ask now" in page
