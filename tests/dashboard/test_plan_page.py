@@ -14,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries
 from automation.dashboard.plan import lasting, rollout_words
 from automation.dashboard.plan_targets import why
 from automation.definitions.query import parse
-from automation.models import JobRun, Participant, Target
 from automation.host_key_lines import fingerprint
+from automation.models import JobRun, Participant, Target
 from credentials.models import Credential
 from tests.api.conftest import person
 from tests.dashboard.run_pages import HOST_KEY, add_targets, move, submit_update
