@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('automation', '0007_credentials_of_groups_environments_and_freeze'),
+        ('automation', '0008_what_was_asked_and_what_it_repeats'),
     ]
 
     operations = [
