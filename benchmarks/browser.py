@@ -134,8 +134,8 @@ def _round(portal: Portal, windows: list[Page], wanted: Wanted, gate: Path) -> l
 def main() -> None:
     parser = argparse.ArgumentParser(prog="ops bench browser", description=__doc__)
     parser.add_argument("--readers", type=int, default=20, help="windows (default %(default)s)")
-    parser.add_argument("--lines", type=int, default=200, help="a round (default %(default)s)")
-    parser.add_argument("--pause", type=float, default=0.05, help="seconds (default %(default)s)")
+    parser.add_argument("--lines", type=int, default=60, help="a round (default %(default)s)")
+    parser.add_argument("--pause", type=float, default=0.25, help="seconds (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="default %(default)s")
     parser.add_argument("--json", type=Path, help="where to write all samples (default var/benchmarks/)")
     given = parser.parse_args()
