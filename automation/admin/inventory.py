@@ -12,6 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from automation.admin.winrm_fields import WinRMFields
 from automation.admin_base import (
     SHOWN,
     PortalModelAdmin,
@@ -64,7 +65,7 @@ class VariablesForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic w
             ) from None
 
 
-class TargetForm(VariablesForm):
+class TargetForm(WinRMFields, VariablesForm):
     tags = TagsField(required=False, help_text="Separated by commas.")
 
 
@@ -91,16 +92,24 @@ class TargetAdmin(PortalModelAdmin):
             {
                 "fields": (
                     ("name", "enabled"),
-                    ("maintenance", "maintenance_until"),
-                    "maintenance_reason",
+                    "platform",
                     ("address", "port"),
-                    ("platform", "transport"),
-                    "winrm",
                     ("credential", "login"),
                     "bastion",
                 )
             },
         ),
+        (
+            "Windows, by WinRM",
+            {
+                "fields": (
+                    ("winrm_method", "winrm_service_name"),
+                    ("winrm_https", "winrm_encrypt"),
+                ),
+                "description": "Used where the platform is Windows; its port is 5986, by plain HTTP 5985.",
+            },
+        ),
+        ("Maintenance", {"fields": ("maintenance", "maintenance_until", "maintenance_reason")}),
         ("Where it belongs", {"fields": ("groups", "tags", ("environment", "zone"), "variables")}),
         ("Identity", {"fields": ("known_keys",)}),
     )

@@ -180,3 +180,38 @@ def test_no_log_entry_holds_a_secret(admin: Client, credential: Credential, toke
     written = "".join(str(entry.__dict__) for entry in LogEntry.objects.all())
     assert written
     assert [secret for secret in ["Another-one-42", *stored_secrets(token)] if secret in written] == []
+
+
+def test_a_windows_target_is_made_with_fields_of_its_own(admin: Client) -> None:
+    form = {
+        "name": "win1",
+        "address": "win1.example.org",
+        "port": "22",
+        "platform": "windows",
+        "enabled": "on",
+        "variables": "{}",
+        "winrm_method": "kerberos",
+        "winrm_service_name": "win1.corp.example.org",
+        "winrm_https": "on",
+    }
+    answer = admin.post("/admin/automation/target/add/", form)
+    assert answer.status_code == 302, answer.context["adminform"].form.errors
+    made = Target.objects.get(name="win1")
+    assert (made.transport, made.port) == ("winrm", 5986)
+    assert made.winrm == {"method": "kerberos", "service_name": "win1.corp.example.org"}
+
+
+def test_a_password_over_plain_http_is_refused_beside_its_field(admin: Client) -> None:
+    form = {"name": "win1", "address": "win1.example.org", "port": "5985", "platform": "windows"}
+    answer = admin.post("/admin/automation/target/add/", form | {"variables": "{}", "winrm_method": "basic"})
+    assert "would show the password" in str(answer.context["adminform"].form.errors["winrm_method"])
+    assert not Target.objects.exists()
+
+
+def test_a_linux_target_keeps_no_settings_of_windows(admin: Client, target: Target) -> None:
+    form = {"name": "web1", "address": "web1.example.org", "port": "22", "platform": "linux"}
+    form |= {"variables": "{}", "winrm_method": "ntlm", "environment": "prod"}
+    answer = admin.post(f"/admin/automation/target/{target.pk}/change/", form)
+    assert answer.status_code == 302, answer.context["adminform"].form.errors
+    target.refresh_from_db()
+    assert (target.transport, target.winrm, target.port) == ("ssh", {}, 22)
