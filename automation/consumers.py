@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from automation.live.admission import Visitor, refusal, token_bearer
+from automation.live.admission import NO_SUCH_RUN, Visitor, refusal, token_bearer
 from automation.live.followers import SOCKETS
 from automation.live.positions import OutputPosition, StoryPosition
 from automation.live.reading import STREAMS, Place, as_frame, find_result, standings
@@ -106,7 +106,10 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has
         await self.channel_layer.group_add(PULSE_GROUP, self.channel_name)
         # Joined first and read then, so that nothing falls between.
         await self._follow(self._run_id)
-        standing = (await self._tailer.read(standings, [self._run_id]))[self._run_id]
+        standing = (await self._tailer.read(standings, [self._run_id])).get(self._run_id)
+        if standing is None:  # deleted since it was asked whether he may
+            await self._end(NO_SUCH_RUN)
+            return
         await self._send(as_frame({"kind": "hello", "last": standing.last, "final": standing.final}))
         await self._send_all(self._story.catch_up())
 

@@ -1,0 +1,55 @@
+"""A run that is deleted while somebody comes to follow it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from asgiref.testing import ApplicationCommunicator
+from django.contrib.auth.models import User
+
+from automation.live.reading import standings
+from automation.live.tailer import Tailer
+from automation.models import JobRun
+from automation.routing import websockets
+from tests.live.server import signed_in
+
+
+class DeletesBeforeItTells(Tailer):
+    """The run goes between the question whether he may follow it and the one how far it has come."""
+
+    async def read(self, reading: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if reading is standings:
+            await super().read(JobRun.objects.filter(pk__in=args[0]).delete)
+        return await super().read(reading, *args, **kwargs)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_comes_to_a_run_deleted_that_moment_is_told_that_there_is_none(run: JobRun, vera: User) -> None:
+    scope = {
+        "type": "websocket",
+        "path": f"/ws/runs/{run.pk}/",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"localhost"),
+            (b"origin", b"http://localhost"),
+            (b"cookie", signed_in(vera)["Cookie"].encode()),
+        ],
+    }
+
+    async def come() -> dict[str, Any]:
+        tailer = DeletesBeforeItTells()
+        # Any: the class has no types.
+        socket: Any = ApplicationCommunicator(websockets(tailer), scope)  # type: ignore[no-untyped-call]
+        await socket.send_input({"type": "websocket.connect"})
+        assert (await socket.receive_output(timeout=10))["type"] == "websocket.accept"
+        answer: dict[str, Any] = await socket.receive_output(timeout=10)
+        while tailer.working:  # its thread may not outlive the loop
+            await asyncio.sleep(0.02)
+        return answer
+
+    answer = async_to_sync(come)()
+    assert (answer["type"], answer["code"]) == ("websocket.close", 4404)
