@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import User
+from django.db import connection
 
 from automation.live.reading import standings
 from automation.live.tailer import Tailer
@@ -22,9 +23,15 @@ class DeletesBeforeItTells(Tailer):
     """The run goes between the question whether he may follow it and the one how far it has come."""
 
     async def read(self, reading: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if reading is standings:
-            await super().read(JobRun.objects.filter(pk__in=args[0]).delete)
-        return await super().read(reading, *args, **kwargs)
+        def work() -> Any:
+            try:
+                if reading is standings:
+                    JobRun.objects.filter(pk__in=args[0]).delete()
+                return reading(*args, **kwargs)
+            finally:
+                connection.close()  # the reader's thread may outlive the test
+
+        return await super().read(work)
 
 
 @pytest.mark.django_db(transaction=True)
