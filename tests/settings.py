@@ -34,5 +34,6 @@ if TEST_DATABASE_SERVER:
     DATABASES["default"]["OPTIONS"]["options"] = "-c idle_in_transaction_session_timeout=600s"  # noqa: F405
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick; nothing here is worth guessing
+WHITENOISE_AUTOREFRESH = True  # each client of a test would else begin with a look at every static file
 # All tests are one address and share a minute; those of the limits set them.
 OPSPORTAL_REQUESTS_PER_MINUTE = OPSPORTAL_WRONG_TOKENS_PER_MINUTE = 0
