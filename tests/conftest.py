@@ -24,6 +24,7 @@ def pytest_configure() -> None:
     Every server and script that we start would inherit that, and no script can undo it.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
