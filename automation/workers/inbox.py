@@ -8,6 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+MOST_BYTES = 1024 * 1024
+"""What waits at most. The writer holds several copies of it: as read, masked, cut, bound to SQL."""
+
 
 class Inbox:
     """A queue whose producers wait while too many bytes of output lie unread in it.
@@ -16,7 +19,7 @@ class Inbox:
     whatever a target prints.
     """
 
-    def __init__(self, *, max_bytes: int = 8 * 1024 * 1024) -> None:
+    def __init__(self, *, max_bytes: int = MOST_BYTES) -> None:
         self._max = max_bytes
         self._items: deque[tuple[Any, int]] = deque()
         self._bytes = 0
@@ -29,17 +32,22 @@ class Inbox:
                 self._changed.wait()
             self._items.append((item, size))
             self._bytes += size
-            self._changed.notify_all()
+            if len(self._items) == 1 or self._bytes > self._max:
+                self._changed.notify_all()
 
     def take(self, *, timeout: float, linger: float) -> list[Any]:
-        """Everything there is: waits up to `timeout` seconds for the first item, then `linger` for others."""
+        """Everything there is: waits up to `timeout` seconds for the first item, then `linger` for others.
+
+        It lingers no longer once no more output fits.
+        """
         with self._changed:
             if not self._items:
                 self._changed.wait(timeout)
             if not self._items:
                 return []
-        time.sleep(linger)
-        with self._changed:
+            end = time.monotonic() + linger
+            while self._bytes <= self._max and (left := end - time.monotonic()) > 0:
+                self._changed.wait(left)
             items = [item for item, _ in self._items]
             self._items.clear()
             self._bytes = 0
