@@ -52,6 +52,9 @@ point_kerberos(env, DATA_DIR, os.environ)
 OPSPORTAL_TEST_MINUTES = env.integer("OPSPORTAL_TEST_MINUTES", 60, at_most=365 * 24 * 60)
 OPSPORTAL_FACTS_MINUTES = env.integer("OPSPORTAL_FACTS_MINUTES", 24 * 60, at_most=365 * 24 * 60)
 
+# How much of the beginning of each stream of a script is kept, in MiB; of what is longer, its last MiB too.
+OPSPORTAL_OUTPUT_MEGABYTES = env.integer("OPSPORTAL_OUTPUT_MEGABYTES", 4, at_least=1, at_most=1024)
+
 # How often one token or person may ask, and one address send tokens nobody knows; 0 for no limit. Counted in
 # each web process for itself.
 OPSPORTAL_REQUESTS_PER_MINUTE = env.integer("OPSPORTAL_REQUESTS_PER_MINUTE", 3000, at_most=10**6)

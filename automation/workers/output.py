@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from django.conf import settings
+
 from automation.libraries.types import Stream
 from automation.models import Attempt, OutputChunk
 from credentials.masking import Masker
 
 CHUNK_BYTES = 64 * 1024
-HEAD_BYTES = 4 * 1024 * 1024
-TAIL_BYTES = 1024 * 1024
+MEBIBYTE = 1024 * 1024
+TAIL_BYTES = MEBIBYTE
 
 
 class StreamStore:
     """One stream of one attempt. Keeps a head as it comes and, beyond it, the newest tail.
+
+    The head is OPSPORTAL_OUTPUT_MEGABYTES long.
 
     received = stored + dropped, always; what was dropped is the gap between two chunks.
     """
@@ -24,6 +28,7 @@ class StreamStore:
         self._attempt = attempt
         self._stream = stream
         self._masker = masker
+        self._head_bytes: int = settings.OPSPORTAL_OUTPUT_MEGABYTES * MEBIBYTE
         self._pending = bytearray()
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
@@ -69,7 +74,7 @@ class StreamStore:
         self.remote += consumed
         # A piece goes to the head whole or not at all: then the remote offset of the head's end is known,
         # and whoever reads on after us gets neither a gap nor a repeat.
-        fits = self._stored + len(self._pending) + len(masked) <= HEAD_BYTES
+        fits = self._stored + len(self._pending) + len(masked) <= self._head_bytes
         if fits and not self._tail and not self._dropped:
             self._pending += masked
             self._safe_remote = self.remote

@@ -1,12 +1,15 @@
 """Output on its way into rows: nothing lost unseen, nothing twice."""
 
 import pytest
+from pytest_django import Settings
 
 from automation.models import Attempt, OutputChunk
 from automation.workers import output
 from automation.workers.output import OutputStore
 from credentials.masking import Masker
 from credentials.secret import Secret
+
+HEAD_BYTES = 4 * output.MEBIBYTE
 
 
 def pieces(chunks: list[OutputChunk]) -> list[tuple[int, int]]:
@@ -41,8 +44,20 @@ def test_beyond_the_cap_head_and_tail_are_kept_and_the_gap_is_counted() -> None:
     total = 100 * 65536 * 4
     assert attempt.stdout_stored + attempt.stdout_dropped == total == attempt.stdout_remote
     assert sum(len(chunk.data) for chunk in written) == attempt.stdout_stored
-    assert attempt.stdout_stored <= output.HEAD_BYTES + output.TAIL_BYTES + 65536 * 4
+    assert attempt.stdout_stored <= HEAD_BYTES + output.TAIL_BYTES + 65536 * 4
     assert bytes(written[-1].data)[-1:] == bytes([99])
+
+
+def test_as_much_of_the_beginning_is_kept_as_the_setting_says(settings: Settings) -> None:
+    settings.OPSPORTAL_OUTPUT_MEGABYTES = 6
+    attempt = Attempt()
+    store = OutputStore(attempt, Masker([]))
+    for _ in range(6):
+        store.feed("stdout", b"x" * output.MEBIBYTE)
+        store.flush()
+    assert (attempt.stdout_stored, attempt.stdout_remote) == (6 * output.MEBIBYTE,) * 2
+    store.feed("stdout", b"y")
+    assert store.flush()[0] == []
 
 
 @pytest.mark.parametrize("every", [1, 7, 1000])
@@ -63,10 +78,10 @@ def test_every_chunk_stands_where_its_bytes_were(every: int) -> None:
 def test_a_reader_that_comes_later_gets_the_moving_tail_again() -> None:
     attempt = Attempt()
     store = OutputStore(attempt, Masker([]))
-    store.feed("stdout", b"a" * output.HEAD_BYTES)
+    store.feed("stdout", b"a" * HEAD_BYTES)
     store.feed("stdout", b"b" * 1000)
     store.flush()
-    assert (attempt.stdout_remote, attempt.stdout_dropped) == (output.HEAD_BYTES, 0)
+    assert (attempt.stdout_remote, attempt.stdout_dropped) == (HEAD_BYTES, 0)
 
 
 def test_a_secret_across_two_pieces_is_masked_and_offsets_stay_apart() -> None:
