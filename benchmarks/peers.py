@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks import processor_time
-from benchmarks.targets import Farm
+from benchmarks.targets import Farm, Place
 
 KEX = "curve25519-sha256"
 # The newest line of releases that runs on Python 3.11.
@@ -58,6 +58,45 @@ class XargsSsh:
 
     def clean_up(self) -> None:
         """It leaves nothing behind."""
+
+
+class Masters:
+    """One ControlMaster for each target, open for as long as the `with` block lasts."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+        self._folder = farm.folder / "masters"
+
+    def __enter__(self) -> Masters:
+        self._folder.mkdir(mode=0o700)
+        for place in self._farm.places:
+            master = [*ssh_command(self._farm), "-S", self._socket(place), "-M", "-N", "-f"]
+            subprocess.run(
+                [*master, f"{self._farm.login}@{place.address}"],
+                check=True,
+                timeout=TIMEOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # a pipe would stay open for as long as the master lives
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for place in self._farm.places:
+            subprocess.run(
+                [*ssh_command(self._farm), "-S", self._socket(place), "-O", "exit", place.address],
+                check=True,
+                capture_output=True,
+                timeout=TIMEOUT,
+            )
+
+    def command(self, place: Place, script: str) -> list[str]:
+        """The command line that runs a script on this target, over its open connection."""
+        login = f"{self._farm.login}@{place.address}"
+        return [*ssh_command(self._farm), "-S", self._socket(place), login, script]
+
+    def _socket(self, place: Place) -> str:
+        return str(self._folder / place.address)
 
 
 class AnsibleRaw:

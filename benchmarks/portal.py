@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -27,8 +28,10 @@ LOOK_SECONDS = 0.02
 class Portal:
     """Runs for as long as the `with` block lasts."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **settings: str) -> None:
+        """`settings` are variables of the environment."""
         self.data = data
+        self._settings = settings
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._token = ""
@@ -67,10 +70,10 @@ class Portal:
         """CPU seconds of `up`, web and all workers so far."""
         return processor_time.of_trees([self.pid])
 
-    def add(self, farm: Farm) -> None:
-        """Put all targets of the farm into the inventory, and get a token for the API."""
+    def add(self, farm: Farm, *, most: int | None = None) -> None:
+        """Put all targets of the farm (or the first `most`) into the inventory; get a token for the API."""
         file = self.data / "seed.json"
-        targets = [vars(place) for place in farm.places]
+        targets = [vars(place) for place in farm.places[:most]]
         file.write_text(json.dumps({"login": farm.login, "key": str(farm.key), "targets": targets}))
         code = f"from benchmarks.seed import seed; seed({str(file)!r})"
         subprocess.run(
@@ -80,14 +83,14 @@ class Portal:
         )
         self._token = json.loads(file.read_text(encoding="utf-8"))["token"]
 
-    def submit(self, definition: dict[str, Any]) -> int:
-        """The new run's id, on all targets."""
+    def submit(self, definition: dict[str, Any], *, targets: str = "all") -> int:
+        """The new run's id."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         with closing(connection):
             connection.request(
                 "POST",
                 "/api/v1/runs/",
-                json.dumps({"definition": definition, "targets": "all"}),
+                json.dumps({"definition": definition, "targets": targets}),
                 {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
             )
             response = connection.getresponse()
@@ -96,9 +99,9 @@ class Portal:
             raise SystemExit(f"The portal did not take the run: {answer}")
         return int(answer["id"])
 
-    def wait(self, run: int) -> tuple[float, float]:
+    def wait(self, run: int, *, seconds: float = RUN_SECONDS) -> tuple[float, float]:
         """When all results were stored, and when the run was finished; `time.monotonic()` seconds."""
-        end = time.monotonic() + RUN_SECONDS
+        end = time.monotonic() + seconds
         stored = 0.0
         # Read straight from the file: asking the API would cost the portal CPU that no user causes.
         with closing(sqlite3.connect(f"file:{self.data}/opsportal.sqlite3?mode=ro", uri=True)) as database:
@@ -110,7 +113,13 @@ class Portal:
                         raise SystemExit(f"The run ended {status}: {self._why(database, run)}")
                     return stored, time.monotonic()
                 time.sleep(LOOK_SECONDS)
-        raise SystemExit(f"Run {run} did not end in {RUN_SECONDS:.0f} s")
+        raise SystemExit(f"Run {run} did not end in {seconds:.0f} s")
+
+    def printed(self, run: int) -> Iterator[bytes]:
+        """What the scripts of a run wrote to stdout, as it is stored, piece by piece."""
+        with closing(sqlite3.connect(f"file:{self.data}/opsportal.sqlite3?mode=ro", uri=True)) as database:
+            for (data,) in database.execute(PRINTED, [run]):
+                yield data
 
     def _why(self, database: sqlite3.Connection, run: int) -> list[Any]:
         return database.execute(CODES, [run]).fetchall()
@@ -122,7 +131,7 @@ class Portal:
             for name, value in os.environ.items()
             if not name.startswith(("OPSPORTAL_", "DJANGO_", "Q_CLUSTER", "DATABASE_URL"))
         }
-        return {**own, "OPSPORTAL_DATA": str(self.data), "OPSPORTAL_LOG_LEVEL": "WARNING"}
+        return {**own, "OPSPORTAL_DATA": str(self.data), "OPSPORTAL_LOG_LEVEL": "WARNING", **self._settings}
 
     def _ready(self) -> bool:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -136,6 +145,12 @@ class Portal:
 
 UNFINISHED = "SELECT count(*) FROM automation_stepresult WHERE run_id = ? AND state IN ('pending', 'running')"
 STATUS = "SELECT status FROM automation_jobrun WHERE id = ?"
+PRINTED = """
+    SELECT chunk.data FROM automation_outputchunk chunk
+    JOIN automation_attempt attempt ON attempt.id = chunk.attempt_id
+    JOIN automation_stepresult result ON result.id = attempt.result_id
+    WHERE result.run_id = ? AND chunk.stream = 'stdout' ORDER BY chunk.id
+"""
 CODES = "SELECT code, message, count(*) FROM automation_stepresult WHERE run_id = ? GROUP BY 1, 2"
 
 

@@ -6,7 +6,7 @@ import ctypes
 import os
 import resource
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -21,18 +21,27 @@ def adopt_orphans() -> None:
 
 def of_trees(roots: Iterable[int]) -> float:
     """CPU seconds of these processes, all below them that live, and all that those have waited for."""
+    return sum(ticks for _, ticks in _tree(roots)) / TICKS
+
+
+def trees(roots: Iterable[int]) -> list[int]:
+    """The pids of these processes and of all below them that live."""
+    return [pid for pid, _ in _tree(roots)]
+
+
+def _tree(roots: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Pid and clock ticks of each."""
     children: dict[int, list[int]] = defaultdict(list)
     spent: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))):
             children[int(fields[1])].append(int(entry.name))
             spent[int(entry.name)] = sum(map(int, fields[11:15]))
-    total, waiting = 0, list(roots)
+    waiting = list(roots)
     while waiting:
         pid = waiting.pop()
-        total += spent.get(pid, 0)
+        yield pid, spent.get(pid, 0)
         waiting += children.get(pid, [])
-    return total / TICKS
 
 
 def of_ended_children() -> float:

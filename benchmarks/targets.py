@@ -1,6 +1,7 @@
 """Targets: one sshd process for each, on a loopback address and with a host key of its own.
 
-The same host key would be the same machine, and so the same lock, to changing steps.
+The same host key would be the same machine, and so the same lock, to changing steps. For steps that only
+read, one sshd may stand for several targets.
 """
 
 from __future__ import annotations
@@ -43,15 +44,19 @@ class Place:
 
 
 class Farm:
-    """`count` targets that all let the same key in, for as long as the `with` block lasts."""
+    """`count` targets that all let the same key in, for as long as the `with` block lasts.
 
-    def __init__(self, folder: Path, count: int) -> None:
+    Each sshd is `addresses` of them.
+    """
+
+    def __init__(self, folder: Path, count: int, *, addresses: int = 1) -> None:
         self.folder = folder
         self.login = getpass.getuser()
         self.key = folder / "login"
         self._sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
         self._processes: list[subprocess.Popen[bytes]] = []
         self._count = count
+        self._addresses = addresses
         self.places: list[Place] = []
 
     def __enter__(self) -> Farm:
@@ -63,8 +68,9 @@ class Farm:
         (self.folder / "authorized_keys").write_text(_make_key(self.key) + "\n", encoding="utf-8")
         port = _free_port()
         try:
-            for number in range(1, self._count + 1):
-                self.places.append(self._start(number, port))
+            for first in range(1, self._count + 1, self._addresses):
+                numbers = range(first, min(first + self._addresses, self._count + 1))
+                self.places += self._start(numbers, port)
             for place in self.places:
                 _wait_until_open(place)
         except BaseException:
@@ -85,19 +91,25 @@ class Farm:
         """CPU seconds that the targets have used so far, the commands run on them included."""
         return processor_time.of_trees(self.pids)
 
-    def _start(self, number: int, port: int) -> Place:
-        name, address = f"target-{number:03d}", f"127.77.{number // 250}.{number % 250 + 1}"
+    def _start(self, numbers: range, port: int) -> list[Place]:
+        """One sshd, for the targets of these numbers."""
+        name = f"server-{numbers[0]}"
         host_key = _make_key(self.folder / f"{name}.key")
+        places = [
+            Place(f"target-{number:03d}", f"127.77.{number // 250}.{number % 250 + 1}", port, host_key)
+            for number in numbers
+        ]
+        listening = "".join(f"ListenAddress {place.address}:{port}\n" for place in places)
         config = self.folder / f"{name}.conf"
         config.write_text(
-            f"{SETTINGS}ListenAddress {address}:{port}\nHostKey {self.folder}/{name}.key\n"
+            f"{SETTINGS}{listening}HostKey {self.folder}/{name}.key\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile none\n"
             f"SetEnv HOME={self.folder}/home\n",
             encoding="utf-8",
         )
         command = [str(self._sshd), "-D", "-e", "-f", str(config)]
         self._processes.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-        return Place(name, address, port, host_key)
+        return places
 
     def _stop(self) -> None:
         for process in self._processes:
