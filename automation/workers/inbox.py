@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-MOST_BYTES = 1024 * 1024
+MOST_BYTES = 2 * 1024 * 1024
 """What waits at most. The writer holds several copies of it: as read, masked, cut, bound to SQL."""
 
 
