@@ -17,7 +17,7 @@ def main() -> None:
     data = Path(os.environ.get("OPSPORTAL_DATA") or ROOT / "var") / "benchmarks"
     given.json = given.json or data / f"{given.name}.json"
     if given.name == "planner":
-        print(planner.run(json_file=given.json, requests=given.requests, show=given.show))
+        print(planner.run(json_file=given.json, requests=given.requests, half=given.half, show=given.show))
         return
     print(fanout.crowd(), flush=True)
     with tempfile.TemporaryDirectory(prefix="opsportal-bench-") as folder:
@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=20.0, help="idle: a round (default %(default)s)")
     parser.add_argument(
         "--requests", type=Path, default=planner.HELD_OUT, help="planner: another set (default %(default)s)"
+    )
+    parser.add_argument(
+        "--half", choices=["open", "blind"], default="", help="planner: that half of the set alone"
     )
     parser.add_argument("--show", action="store_true", help="planner: tell each miss")
     parser.add_argument("--json", type=Path, help="where to write all samples (default var/benchmarks/)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from aiworkflows.planners.contract import Plan
 HELD_OUT: Final = Path(__file__).with_name("planner-heldout.yaml")
 # By a person who had not seen the examples. Misses of the first part may be looked at to mend the planner;
 # those of the second are only counted, so that it tells what the mends are worth.
-OTHER_HAND: Final = tuple(Path(__file__).with_name(f"planner-otherhand-{part}.yaml") for part in "ab")
+OTHER_HAND: Final = tuple(Path(__file__).with_name(f"planner-otherhand-{part}.yaml") for part in "abc")
 ASK: Final = "?"
 # The one inventory all requests speak of.
 INVENTORY: Final = Inventory(
@@ -34,11 +35,15 @@ BANDS: Final = ((0.0, 0.6), (0.6, 0.85), (0.85, 0.93), (0.93, 1.01))
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A request, the runbook it means (None: it must be refused, "": any) and its target query."""
+    """A request, the runbook it means (None: it must be refused, "": any) and its target query.
+
+    A miss of a `blind` one is counted and never told, so that nobody mends the planner for it.
+    """
 
     ask: str
     runbook: str | None
     targets: str
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Judged:
     asked: bool
     confidence: float
     got: str
+    blind: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def labelled(path: Path = HELD_OUT) -> Iterator[Labelled]:
     for name, rows in yaml.safe_load(path.read_text(encoding="utf-8")).items():
         for row in rows:
             runbook = {"refuse": None, "unclear": ""}.get(name, name)
-            yield Labelled(row["ask"], runbook, row.get("targets", ""))
+            yield Labelled(row["ask"], runbook, row.get("targets", ""), row.get("blind", False))
 
 
 def judge(request: Labelled, plan: Plan) -> Judged:
@@ -84,7 +90,7 @@ def judge(request: Labelled, plan: Plan) -> Judged:
     three = [each.runbook for each in plan.alternatives]
     refused = plan.status == "refused"
     # A query that waits beside a question counts as well: the page shows it.
-    wrong = bool(plan.targets) and plan.targets != request.targets
+    wrong = bool(plan.targets) and _terms(plan.targets) != _terms(request.targets)
     return Judged(
         ask=request.ask,
         wanted=request.runbook,
@@ -95,6 +101,7 @@ def judge(request: Labelled, plan: Plan) -> Judged:
         asked=plan.status == "needs_answer",
         confidence=plan.confidence,
         got=f"{plan.status} {three[:3]} {plan.targets!r} {plan.reason[:60]}",
+        blind=request.blind,
     )
 
 
@@ -124,9 +131,14 @@ def measure(rows: list[Labelled], planner: CataloguePlanner) -> tuple[Figures, l
     return figures, judged
 
 
-def run(*, json_file: Path, requests: Path = HELD_OUT, show: bool = False) -> str:
-    """Measure, store every judgement, and tell the figures; `show` also tells each miss."""
-    figures, judged = measure(list(labelled(requests)), CataloguePlanner())
+def run(*, json_file: Path, requests: Path = HELD_OUT, half: str = "", show: bool = False) -> str:
+    """Measure, store every judgement that is not blind, and tell the figures; `show` also tells each miss.
+
+    `half` "open" or "blind" measures that half of the set alone.
+    """
+    rows = [row for row in labelled(requests) if not half or row.blind == (half == "blind")]
+    figures, judged = measure(rows, CataloguePlanner())
+    judged = [each for each in judged if not each.blind]
     json_file.parent.mkdir(parents=True, exist_ok=True)
     stored: dict[str, Any] = {"figures": asdict(figures), "requests": [asdict(each) for each in judged]}
     json_file.write_text(json.dumps(stored, indent=1), encoding="utf-8")
@@ -150,6 +162,12 @@ def _missed(each: Judged) -> bool:
     if each.wanted is None:
         return not each.refused
     return each.wrong_target or (not each.asked if each.wanted == "" else not each.first)
+
+
+def _terms(query: str) -> list[frozenset[str]]:
+    """The query without the order of its alternatives and of the terms in each."""
+    alternatives = (re.findall(r'(?:[^\s"]|"[^"]*")+', each) for each in query.split(" or "))
+    return sorted((frozenset(terms) for terms in alternatives), key=sorted)
 
 
 def _share(values: list[bool]) -> float:
