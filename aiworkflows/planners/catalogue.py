@@ -1,6 +1,5 @@
 """The planner that works offline: it picks a runbook and fills its slots, and asks when it is not sure."""
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from aiworkflows.planners.retrieval import Index, stem
 from aiworkflows.planners.runbooks import Runbook, load_runbooks
 from aiworkflows.planners.things import Dictionary, Thing, unlisted
 from aiworkflows.planners.times import Moment, moment_of
+from aiworkflows.planners.wording import Forms, Spelling
 
 # How surely one word that only one runbook uses points to it.
 CUE: Final = 0.7
@@ -36,7 +36,13 @@ SURE: Final = 0.85
 # Words after which "ssh" is not the service.
 _NOT_A_THING_BEFORE: Final = frozenset({"session", "sessions", "login", "logins", "connections"})
 _KINDS: Final = frozenset({"package", "service", "daemon"})
-_SHARE: Final = re.compile(r"\b(half|a third|a quarter|most|several|a few|a couple|random|\d+ ?(%|percent))")
+_SHARE: Final = re.compile(
+    r"\b(half|a third|a quarter|most|several|a few|a couple|random|\d+ ?(%|percent)|whichever|either"
+    r"|(some|one|two|three|any) of (the|our|my|these|those)|only (one|two|three|some)|(any|just) one"
+    r"|some (\w+ )?(servers|machines|hosts|nodes|boxes|targets)"
+    r"|(first|second|third|last|oldest|newest|busiest|idlest|slowest|(least|most) \w+)"
+    r" (\w+ )?(server|machine|host|node|box|target|member)s?)\b"
+)
 _COMMON: Final = frozenset(
     (  # noqa: SIM905  # as a literal: one line a word
         "me i we you it us he she they can could would should will shall may might must need needs want "
@@ -94,11 +100,15 @@ class CataloguePlanner:
             verb for runbook in self._runbooks.values() for verb in {stem(word) for word in runbook.verbs}
         )
         verbs = {word for book in self._runbooks.values() for each in book.verbs for word in each.split()}
-        self._verbs = {word for word in verbs if len(word) > 3}
+        self._forms = Forms.load()
+        self._spelling = Spelling(verbs)
         self._topics = {word for word in verbs if word in self._things}
         self._telling_nothing = (_COMMON | FILLERS) - verbs
         examples = {
-            name: [self._mask(self._words_of(read(without_quotes(example))), ()) for example in book.examples]
+            name: [
+                self._mask(self._words_of(read(self._forms.written_out(without_quotes(example)))), ())
+                for example in book.examples
+            ]
             for name, book in self._runbooks.items()
         }
         self._index = Index(examples)
@@ -120,7 +130,7 @@ class CataloguePlanner:
         given = answers or Answers()
         names = Names(inventory)
         moment = moment_of(request, self._clock())
-        text = without_quotes(request)
+        text = self._forms.written_out(without_quotes(request), names=names.words)
         seen = self._see(read(moment.cut_from(text) if moment else text), names)
         file = LOG_FILE.search(request)
         seen = replace(seen, quoted=quoted(request), log_file=file.group(0) if file else None)
@@ -131,7 +141,9 @@ class CataloguePlanner:
         chosen, confidence = self._choose(ranking, given)
         alternatives = tuple(self._alternative(name, score) for name, score in ranking[:SHOWN])
         if chosen is None:
-            return replace(self._unsure(confidence, alternatives), words=" ".join(seen.told))
+            # What names known software and where is meant for targets, however it is said.
+            hopeless = confidence < HOPELESS and not (seen.things and seen.phrases and seen.words)
+            return replace(self._unsure(confidence, alternatives, hopeless), words=" ".join(seen.told))
         parameters, questions = self._parameters(chosen, seen, given)
         targets, where = self._where(request, seen, names, given)
         when = self._when(moment, given)
@@ -159,6 +171,9 @@ class CataloguePlanner:
             place, others = names.settle(phrase)
             phrases += [place] if place else []
             rest += others
+        if not phrases and (said := names.said_plainly(rest)):
+            phrases.append(Phrase(said, "strong"))
+            rest = [word for word in rest if word not in said]
         words = tuple(self._spelled(word) for word in rest)
         things = self._things.find(self._speaking_of(words))
         unknown = tuple(word for word in words if self._is_unlisted(word))
@@ -218,10 +233,8 @@ class CataloguePlanner:
 
     def _spelled(self, word: str) -> str:
         """Correct a slip in a verb; names are left alone."""
-        if len(word) < 5 or word in self._things or stem(word) in self._vocabulary:
-            return word
-        near = difflib.get_close_matches(word, self._verbs, n=1, cutoff=0.8)
-        return near[0] if near else word
+        known = word in self._things or stem(word) in self._vocabulary
+        return word if known else self._spelling.mended(word)
 
     def _is_unlisted(self, word: str) -> bool:
         return (
@@ -299,10 +312,10 @@ class CataloguePlanner:
         return Alternative(name, runbook.title, runbook.summary, min(1.0, score))
 
     @staticmethod
-    def _unsure(confidence: float, alternatives: tuple[Alternative, ...]) -> Plan:
+    def _unsure(confidence: float, alternatives: tuple[Alternative, ...], hopeless: bool) -> Plan:
         nearest = ", ".join(each.title.lower() for each in alternatives)
         reason = f"No runbook clearly does this. Nearest: {nearest}."
-        if confidence < HOPELESS:
+        if hopeless:
             return Plan("refused", confidence=confidence, alternatives=alternatives, reason=reason)
         question = Question("runbook", "What shall be done?", tuple(each.runbook for each in alternatives))
         return Plan(

@@ -29,6 +29,10 @@ RESTRICTING: Final = frozenset(
     {"but", "tagged", "tag", "tags", "labelled", "labeled", "label", "marked", "whose", "having", "minus"}
     | {"besides", "skip", "skipping", "excluding", "except"}
 )
+# Who says so may name what shall be left alone.
+_SPARING: Final = frozenset(
+    {"leave", "leaving", "keep", "ignore", "spare", "omit", "alone", "not", "no", "never", "don't", "only"}
+)
 LONGEST_NAME: Final = 6
 FEW: Final = 100
 MOST_CHOICES: Final = 8
@@ -110,6 +114,25 @@ class Names:
         text = f'The request also says "{said}": what does it mean for the targets? Which ones?'
         narrowed = [each if query == "all" else f"{query} {each}" for each in terms]
         return Question("targets", text, (*narrowed[:MOST_CHOICES], query))
+
+    @property
+    def words(self) -> frozenset[str]:
+        """All words that groups, tags and environments are named with, in lower case."""
+        names = (*self._inventory.groups, *self._inventory.tags, *self._inventory.environments)
+        return frozenset(word for name in names for word in _SPACES.sub(" ", name.lower()).split())
+
+    def said_plainly(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Give the name of several words that stands among these by itself: "the load balancers are slow".
+
+        A name of one word may be meant otherwise ("mail", "cache"), and what is said of sparing, too: then none.
+        """
+        if (_SPARING | RESTRICTING) & set(words):
+            return ()
+        for at in range(len(words) - 1):
+            size, choices = self._longest(words, at)
+            if size > 1 and len(choices) == 1:
+                return tuple(words[at : at + size])
+        return ()
 
     def is_place(self, word: str) -> bool:
         """Is this word by itself a target's name, built like one, or the plain word for an environment?"""

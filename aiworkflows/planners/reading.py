@@ -12,6 +12,8 @@ STRONG: Final = frozenset({"on", "onto", "across", "throughout"})
 _OF_A_VERB: Final = frozenset(
     {"logged", "log", "logs", "turn", "turned", "hold", "sign", "signed", "low", "short"}
 )
+# Before these it does not: "put it on hold", "start on boot".
+_IDIOMS: Final = frozenset({"hold", "boot", "startup", "demand"})
 # These may also tell what ("status of nginx", "up to date"): they count only before names of machines.
 WEAK: Final = frozenset({"in", "at", "of", "for", "from", "to", "into", "over", "inside", "within"})
 _BUT: Final = frozenset({"except", "excluding", "apart", "other"})
@@ -51,7 +53,7 @@ FILLERS: Final = ARTICLES | frozenset(
 BREAKS: Final = frozenset(
     (  # noqa: SIM905  # as a literal: one line a word
         "is are was were be been being run runs running out then with using via by because so has have "
-        "had do does did close near low left while when if whether before after until"
+        "had do does did need needs close near low left while when if whether before after until"
     ).split()
 )
 
@@ -121,6 +123,8 @@ def _opening(words: Sequence[str], at: int) -> tuple[Kind | None, bool, int]:
         if word in {"other", "apart"} and start == at + 1:
             return None, False, at
         return "strong", True, start
+    if word == "on" and _IDIOMS & set(words[start : start + 1]):
+        return None, False, at
     if word in STRONG and not (at and words[at - 1] in _OF_A_VERB):
         return "strong", False, at + 1
     if word in WEAK:
