@@ -168,7 +168,9 @@ def _terms(query: str) -> list[frozenset[str]]:
     """The query without the order of its alternatives and of the terms in each."""
     alternatives = (re.findall(r'(?:[^\s"]|"[^"]*")+', each) for each in query.split(" or "))
     # With other terms beside it, "all" says nothing.
-    return sorted((frozenset(terms) - ({"all"} if len(terms) > 1 else set()) for terms in alternatives), key=sorted)
+    return sorted(
+        (frozenset(terms) - ({"all"} if len(terms) > 1 else set()) for terms in alternatives), key=sorted
+    )
 
 
 def _share(values: list[bool]) -> float:

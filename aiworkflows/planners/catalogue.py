@@ -39,10 +39,25 @@ _KINDS: Final = frozenset({"package", "service", "daemon"})
 _SHARE: Final = re.compile(
     r"\b(half|a third|a quarter|most|several|a few|a couple|random|\d+ ?(%|percent)|whichever|either"
     r"|(some|one|two|three|any) of (the|our|my|these|those)|only (one|two|three|some)|(any|just) one"
+    r"|(?<=on )an? (\w+ ){0,2}(server|machine|host|node|box)|other (\w+ ){0,2}(servers|machines|hosts|nodes|boxes)"
     r"|some (\w+ )?(servers|machines|hosts|nodes|boxes|targets)"
     r"|(first|second|third|last|oldest|newest|busiest|idlest|slowest|(least|most) \w+)"
     r" (\w+ )?(server|machine|host|node|box|target|member)s?)\b"
 )
+# Of targets that are read, any are all; "reboot any build machine" means one.
+_ANY: Final = re.compile(r"\bany (\w+ ){0,2}(server|machine|host|node|box|target)\b")
+_INSIDE: Final = frozenset({"in", "at", "inside", "within"})
+# "in order", "in total": no places.
+_NO_PLACE: Final = frozenset(
+    (  # noqa: SIM905  # as a literal: one line a word
+        "order total detail details general parallel particular case turn advance batches moment short "
+        "sequence background maintenance future"
+    ).split()
+)
+# What is offered for the name of software and nothing else, where it has a service and where it has none.
+_OF_A_SERVICE: Final = ("check-service", "restart-service", "install-package")
+_OF_A_PACKAGE: Final = ("install-package", "update-package", "remove-package")
+OFFERED: Final = 0.2
 _COMMON: Final = frozenset(
     (  # noqa: SIM905  # as a literal: one line a word
         "me i we you it us he she they can could would should will shall may might must need needs want "
@@ -71,6 +86,7 @@ class _Request:
     unlisted: tuple[str, ...]
     named: tuple[str, ...]
     left: tuple[str, ...]
+    unknown_places: tuple[str, ...] = ()
     quoted: str | None = None
     log_file: str | None = None
 
@@ -142,10 +158,10 @@ class CataloguePlanner:
         alternatives = tuple(self._alternative(name, score) for name, score in ranking[:SHOWN])
         if chosen is None:
             # What names known software and where is meant for targets, however it is said.
-            hopeless = confidence < HOPELESS and not (seen.things and seen.phrases and seen.words)
+            hopeless = confidence < HOPELESS and not (seen.things and seen.phrases)
             return replace(self._unsure(confidence, alternatives, hopeless), words=" ".join(seen.told))
         parameters, questions = self._parameters(chosen, seen, given)
-        targets, where = self._where(request, seen, names, given)
+        targets, where = self._where(request, seen, names, given, changes=chosen.changes)
         when = self._when(moment, given)
         asked = (*where, *questions, *when)
         return Plan(
@@ -167,10 +183,13 @@ class CataloguePlanner:
         here = [word for word in reading.rest if names.is_place(word) and word not in self._things]
         phrases = [Phrase((word,), "strong") for word in here]
         rest = [word for word in reading.rest if word not in here]
+        strange: list[str] = []
         for phrase in reading.phrases:
             place, others = names.settle(phrase)
             phrases += [place] if place else []
             rest += others
+            if place is None and phrase.after in _INSIDE:
+                strange += [each for each in others if each not in _NO_PLACE]
         if not phrases and (said := names.said_plainly(rest)):
             phrases.append(Phrase(said, "strong"))
             rest = [word for word in rest if word not in said]
@@ -180,7 +199,16 @@ class CataloguePlanner:
         named = tuple(word for word in unknown if self._is_named(word, reading.rest))
         told = self._told(words, unknown)
         masked = self._mask(words, unknown)
-        return _Request(tuple(phrases), masked, told, tuple(things), unknown, named, tuple(rest))
+        return _Request(
+            phrases=tuple(phrases),
+            words=masked,
+            told=told,
+            things=tuple(things),
+            unlisted=unknown,
+            named=named,
+            left=tuple(rest),
+            unknown_places=tuple(word for word in strange if word in unknown),
+        )
 
     def _is_named(self, word: str, rest: Sequence[str]) -> bool:
         """Does an unlisted word stand where the name of software stands: "update the foo", "foo service"?"""
@@ -249,6 +277,9 @@ class CataloguePlanner:
     def _rank(self, seen: _Request, learned: Sequence[Learned]) -> list[tuple[str, float]]:
         scores = self._index.scores(seen.words)
         raised = self._raised(seen, learned)
+        if seen.things and not seen.words:
+            likely = _OF_A_SERVICE if any(thing.service for thing in seen.things) else _OF_A_PACKAGE
+            raised |= {name: OFFERED - at / 100 for at, name in enumerate(likely) if name not in raised}
         ranked = [
             (name, min(1.0, self._weighed(name, score, seen) + raised.get(name, 0.0)))
             for name, score in scores.items()
@@ -389,17 +420,23 @@ class CataloguePlanner:
         return found[0].service if found else None
 
     @staticmethod
-    def _where(request: str, seen: _Request, names: Names, given: Answers) -> tuple[str, list[Question]]:
+    def _where(
+        request: str, seen: _Request, names: Names, given: Answers, *, changes: bool
+    ) -> tuple[str, list[Question]]:
         if given.targets:
             return given.targets, []
         resolved = names.resolve(seen.phrases)
-        share = _SHARE.search(request.lower())
+        share = _SHARE.search(request.lower()) or (_ANY.search(request.lower()) if changes else None)
         if share and resolved.query:
             text = (
                 f'"{share.group(0)}": a sentence cannot choose some of the targets. All of these, in batches?'
             )
             return "", [Question("targets", text, (resolved.query,))]
-        doubt = names.doubt(resolved.query, seen.left, [thing.said for thing in seen.things])
+        doubt = (
+            names.narrowed(seen.phrases, resolved.query)
+            or names.elsewhere(seen.unknown_places, resolved.query)
+            or names.doubt(resolved.query, seen.left, [thing.said for thing in seen.things])
+        )
         if doubt:
             return "", [doubt]
         return resolved.query, [resolved.question] if resolved.question else []

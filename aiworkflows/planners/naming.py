@@ -3,8 +3,8 @@
 import difflib
 import heapq
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiworkflows.planners.contract import InventoryView, Question
@@ -23,15 +23,17 @@ ENVIRONMENTS: Final = (
 )
 # "test nginx" and "go live" are no places; these are, wherever they stand.
 _PLAIN_ENVIRONMENTS: Final = frozenset({"prod", "production", "staging", "preprod"})
-_SAY_NOTHING: Final = FILLERS | MACHINES | EVERY | QUALIFIERS | {"&", "everywhere", "everything"}
+_SAY_NOTHING: Final = FILLERS | MACHINES | EVERY | QUALIFIERS | {"only", "&", "everywhere", "everything"}
 # What narrows a set of targets down, where no phrase took it in.
 RESTRICTING: Final = frozenset(
     {"but", "tagged", "tag", "tags", "labelled", "labeled", "label", "marked", "whose", "having", "minus"}
-    | {"besides", "skip", "skipping", "excluding", "except"}
+    | {"besides", "skip", "skipping", "excluding", "except", "excluded", "exempt", "outside", "unless"}
 )
 # Who says so may name what shall be left alone.
 _SPARING: Final = frozenset(
     {"leave", "leaving", "keep", "ignore", "spare", "omit", "alone", "not", "no", "never", "don't", "only"}
+    | {"everything", "everywhere", "later"}
+    | EVERY
 )
 LONGEST_NAME: Final = 6
 FEW: Final = 100
@@ -68,6 +70,7 @@ class Names:
         self._shapes = {_shape(name) for name in inventory.targets}
         self._groups = _by_key(inventory.groups)
         self._tags = _by_key(inventory.tags)
+        self._joined = _by_key(inventory.groups, _joined)
 
     def resolve(self, phrases: Sequence[Phrase]) -> Resolved:
         """Turn all phrases of a request into one target query."""
@@ -91,6 +94,23 @@ class Names:
         if everything:
             return Resolved(query=" ".join(["all", *terms]))
         return Resolved(question=Question("targets", "On which targets?", self._some()))
+
+    @staticmethod
+    def narrowed(phrases: Sequence[Phrase], query: str) -> Question | None:
+        """Ask where a clause tells which of the targets are meant: no query can say what it does."""
+        odd = [phrase for phrase in phrases if phrase.clause]
+        if not query or not odd:
+            return None
+        text = f'"{" ".join(odd[0].words)} …": a sentence cannot choose by how targets are. All of these?'
+        return Question("targets", text, (query,))
+
+    @staticmethod
+    def elsewhere(unknown: Sequence[str], query: str) -> Question | None:
+        """Ask where the request also names a place that nobody knows: "the web servers in europe"."""
+        if not query or not unknown:
+            return None
+        text = f'Nothing in the inventory is called "{", ".join(unknown)}". Are these the targets meant?'
+        return Question("targets", text, (query,))
 
     def doubt(self, query: str, left: Sequence[str], software: Iterable[str]) -> Question | None:
         """Ask where words outside of all phrases may tell where, too: "all servers … tagged edge".
@@ -155,7 +175,7 @@ class Names:
             return phrase, ()
         for start in range(len(words) - 1):
             if self._longest(words, start)[1]:
-                return Phrase(words[start:], "bare"), words[:start]
+                return replace(phrase, words=words[start:]), words[:start]
         # "the frontend servers": machines that nobody knows; without an article it was no name at all.
         return (phrase, ()) if words[0] in ARTICLES and len(words) > 2 else (None, words[:-1])
 
@@ -199,7 +219,8 @@ class Names:
         if said in MACHINES or said in FILLERS or said in EVERY:
             return []
         wanted = key(said)
-        named = [term("group", name) for name in self._groups.get(wanted, ())]
+        groups = self._groups.get(wanted) or self._joined.get(_joined(said), ())
+        named = [term("group", name) for name in groups]
         if not named:
             named = [term("tag", name) for name in self._tags.get(wanted, ())]
         if said in self._targets:
@@ -242,7 +263,12 @@ def _shape(name: str) -> str:
     return _DIGITS.sub("#", name.lower())
 
 
-def _by_key(names: Iterable[str]) -> dict[str, list[str]]:
+def _joined(name: str) -> str:
+    """Make "load balancers", "load-balancers" and "loadbalancers" alike."""
+    return _SPACES.sub("", name.strip().lower())
+
+
+def _by_key(names: Iterable[str], key: Callable[[str], str] = key) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(key(name), []).append(name)

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-WORD: Final = re.compile(r"[a-z0-9](?:[a-z0-9._+@:'-]*[a-z0-9+])?|[?!.,;:&]")
+WORD: Final = re.compile(r"[a-z0-9](?:[a-z0-9._+@:'*-]*[a-z0-9+*])?|[?!.,;:&]")
+# "webservers" are web servers; in the singular it may be a program.
+_COMPOUND: Final = re.compile(r"\b([a-z]{2,})(servers|hosts|machines|boxes|nodes)\b")
 ENDS: Final = frozenset(".,;:?!")
 # After these, words tell where; after "logged" and the like they belong to the verb.
 STRONG: Final = frozenset({"on", "onto", "across", "throughout"})
@@ -57,6 +59,8 @@ BREAKS: Final = frozenset(
     ).split()
 )
 
+_RELATIVE: Final = frozenset({"that", "which", "who"})
+
 Kind = Literal["strong", "weak", "bare"]
 
 
@@ -65,12 +69,15 @@ class Phrase:
     """Words that may speak of machines.
 
     strong: they do, known or not; weak: if they name something; bare: the last few words of it do.
-    `negated`: all but these.
+    `negated`: all but these. `after`: the preposition before them, or "" where there is none.
+    `clause`: words follow that tell which of them are meant, by how they are ("that are idle").
     """
 
     words: tuple[str, ...]
     kind: Kind
     negated: bool = False
+    after: str = ""
+    clause: bool = False
 
     @property
     def of_machines(self) -> bool:
@@ -89,6 +96,7 @@ class Reading:
 def read(request: str) -> Reading:
     """Split a request into phrases and the rest."""
     text = request.lower().replace("’", "'").replace("'s ", " is ")
+    text = _COMPOUND.sub(r"\1 \2", text)
     # "to date" is no place.
     words = WORD.findall(text.replace("up to date", "up-to-date"))
     phrases: list[Phrase] = []
@@ -98,7 +106,9 @@ def read(request: str) -> Reading:
         kind, negated, start = _opening(words, at)
         end = _end(words, start) if kind else start
         if kind and end > start:
-            phrases.append(Phrase(tuple(words[start:end]), kind, negated))
+            phrases.append(
+                Phrase(tuple(words[start:end]), kind, negated, words[start - 1], _clause(words, end))
+            )
             taken[at:end] = [True] * (end - at)
             at = end
         else:
@@ -162,8 +172,16 @@ def _add_bare(words: Sequence[str], taken: list[bool], phrases: list[Phrase]) ->
             end = min(end, _end(words, name))
         # With a name of their own these are machines that are known, or that nobody knows.
         said = [word for word in words[start:end] if word not in _LINKS | QUALIFIERS]
-        phrases.append(Phrase(tuple(said), "strong" if name else "bare"))
+        clause = not name and _clause(words, end)
+        phrases.append(Phrase(tuple(said), "strong" if name else "bare", clause=clause))
         taken[start:end] = [True] * (end - start)
+
+
+def _clause(words: Sequence[str], end: int) -> bool:
+    """Does a clause follow here, or just before, that tells which are meant: "that run debian"?"""
+    return any(
+        _RELATIVE & set(words[at : at + 1]) and BREAKS & set(words[at + 1 : at + 2]) for at in (end - 1, end)
+    )
 
 
 def _qualified(words: Sequence[str], at: int) -> int:

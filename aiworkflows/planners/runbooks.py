@@ -38,6 +38,11 @@ class Runbook:
         return str(self.definition.get("summary", ""))
 
     @property
+    def changes(self) -> bool:
+        """Does any of its steps change a target?"""
+        return any(step.get("effect") != "read" for step in self.definition.get("steps", ()))
+
+    @property
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
         found: Mapping[str, Mapping[str, Any]] = self.definition.get("parameters", {})
         return found
