@@ -3,92 +3,53 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiworkflows.planners.chances import chance
 from aiworkflows.planners.contract import Alternative, Answers, InventoryView, Learned, Plan, Question
-from aiworkflows.planners.naming import ENVIRONMENTS, Names
-from aiworkflows.planners.quotes import LOG_FILE, quoted, without_quotes
-from aiworkflows.planners.reading import ARTICLES, EVERY, FILLERS, MACHINES, Phrase, Reading, read
+from aiworkflows.planners.naming import Names
+from aiworkflows.planners.quotes import LOG_FILE, quoted
+from aiworkflows.planners.reading import read
 from aiworkflows.planners.refusals import Refusals
 from aiworkflows.planners.retrieval import Index, stem
 from aiworkflows.planners.runbooks import Runbook, load_runbooks
-from aiworkflows.planners.things import Dictionary, Thing, unlisted
+from aiworkflows.planners.things import Dictionary, unlisted
 from aiworkflows.planners.times import Moment, moment_of
-from aiworkflows.planners.wording import Forms, Spelling
+from aiworkflows.planners.understanding import Request, Understanding
 
 # How surely one word that only one runbook uses points to it.
 CUE: Final = 0.7
-ENVIRONMENT_WORDS: Final = frozenset().union(*ENVIRONMENTS)
 SHOWN: Final = 3
 # Words so alike count as the same request; so much, at most, rises a runbook that was chosen for them.
 ALIKE: Final = 0.6
 LEARNED: Final = 0.5
 # How surely several words in a row point to a runbook that lists them so.
 PHRASE_CUE: Final = 0.75
-_SOFTWARE: Final = "software-name"
 # Chances that the first runbook is the right one. Below HOPELESS nothing is offered as the plan; below SURE a
 # person chooses among the nearest.
 HOPELESS: Final = 0.42
 SURE: Final = 0.85
-# Words after which "ssh" is not the service.
-_NOT_A_THING_BEFORE: Final = frozenset({"session", "sessions", "login", "logins", "connections"})
-_KINDS: Final = frozenset({"package", "service", "daemon"})
 _SHARE: Final = re.compile(
     r"\b(half|a third|a quarter|most|several|a few|a couple|random|\d+ ?(%|percent)|whichever|either"
     r"|(some|one|two|three|any) of (the|our|my|these|those)|only (one|two|three|some)|(any|just) one"
-    r"|(?<=on )an? (\w+ ){0,2}(server|machine|host|node|box)|other (\w+ ){0,2}(servers|machines|hosts|nodes|boxes)"
+    r"|(?<=on )an? (\w+ ){0,2}(server|machine|host|node|box)"
+    r"|other (\w+ ){0,2}(servers|machines|hosts|nodes|boxes)"
     r"|some (\w+ )?(servers|machines|hosts|nodes|boxes|targets)"
     r"|(first|second|third|last|oldest|newest|busiest|idlest|slowest|(least|most) \w+)"
     r" (\w+ )?(server|machine|host|node|box|target|member)s?)\b"
 )
 # Of targets that are read, any are all; "reboot any build machine" means one.
 _ANY: Final = re.compile(r"\bany (\w+ ){0,2}(server|machine|host|node|box|target)\b")
-_INSIDE: Final = frozenset({"in", "at", "inside", "within"})
-# "in order", "in total": no places.
-_NO_PLACE: Final = frozenset(
-    (  # noqa: SIM905  # as a literal: one line a word
-        "order total detail details general parallel particular case turn advance batches moment short "
-        "sequence background maintenance future"
-    ).split()
-)
 # What is offered for the name of software and nothing else, where it has a service and where it has none.
 _OF_A_SERVICE: Final = ("check-service", "restart-service", "install-package")
 _OF_A_PACKAGE: Final = ("install-package", "update-package", "remove-package")
 OFFERED: Final = 0.2
-_COMMON: Final = frozenset(
-    (  # noqa: SIM905  # as a literal: one line a word
-        "me i we you it us he she they can could would should will shall may might must need needs want "
-        "wants let lets there here what when where why how if whether with by not no so be is are was "
-        "were has have had do does did get got give make sure see tell say ask put go going quick "
-        "quickly bit thing things stuff some more new old fix help hi hello hey thanks thank whats "
-        "what's who's it's everything out off back into for from to until than very really software app "
-        "application service services package packages daemon process program version release monday "
-        "tuesday wednesday thursday friday saturday sunday day days week"
-    ).split()
-)
 
 
 class AnswerError(ValueError):
     """An answer that fits no question of this plan."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A request as the catalogue sees it."""
-
-    phrases: tuple[Phrase, ...]
-    words: tuple[str, ...]
-    told: tuple[str, ...]
-    things: tuple[Thing, ...]
-    unlisted: tuple[str, ...]
-    named: tuple[str, ...]
-    left: tuple[str, ...]
-    unknown_places: tuple[str, ...] = ()
-    quoted: str | None = None
-    log_file: str | None = None
 
 
 class CataloguePlanner:
@@ -115,21 +76,8 @@ class CataloguePlanner:
         self._used = Counter(
             verb for runbook in self._runbooks.values() for verb in {stem(word) for word in runbook.verbs}
         )
-        verbs = {word for book in self._runbooks.values() for each in book.verbs for word in each.split()}
-        self._forms = Forms.load()
-        self._spelling = Spelling(verbs)
-        self._topics = {word for word in verbs if word in self._things}
-        self._telling_nothing = (_COMMON | FILLERS) - verbs
-        examples = {
-            name: [
-                self._mask(self._words_of(read(self._forms.written_out(without_quotes(example)))), ())
-                for example in book.examples
-            ]
-            for name, book in self._runbooks.items()
-        }
-        self._index = Index(examples)
-        known = {word for rows in examples.values() for words in rows for word in words} | verbs
-        self._vocabulary = {stem(word) for word in known | _COMMON | FILLERS | MACHINES | EVERY}
+        self._understanding = Understanding(self._runbooks, self._things)
+        self._index = Index(self._understanding.examples)
 
     def plan(
         self,
@@ -146,8 +94,8 @@ class CataloguePlanner:
         given = answers or Answers()
         names = Names(inventory)
         moment = moment_of(request, self._clock())
-        text = self._forms.written_out(without_quotes(request), names=names.words)
-        seen = self._see(read(moment.cut_from(text) if moment else text), names)
+        text = self._understanding.written_out(request, names=names.words)
+        seen = self._understanding.see(read(moment.cut_from(text) if moment else text), names)
         file = LOG_FILE.search(request)
         seen = replace(seen, quoted=quoted(request), log_file=file.group(0) if file else None)
         refused = self._refusals.reason(request, of_software=bool(seen.things))
@@ -159,7 +107,9 @@ class CataloguePlanner:
         if chosen is None:
             # What names known software and where is meant for targets, however it is said.
             hopeless = confidence < HOPELESS and not (seen.things and seen.phrases)
-            return replace(self._unsure(confidence, alternatives, hopeless), words=" ".join(seen.told))
+            return replace(
+                self._unsure(confidence, alternatives, hopeless=hopeless), words=" ".join(seen.told)
+            )
         parameters, questions = self._parameters(chosen, seen, given)
         targets, where = self._where(request, seen, names, given, changes=chosen.changes)
         when = self._when(moment, given)
@@ -177,104 +127,9 @@ class CataloguePlanner:
             words=" ".join(seen.told),
         )
 
-    # -- understanding -----------------------------------------------------------------------------
-
-    def _see(self, reading: Reading, names: Names) -> _Request:
-        here = [word for word in reading.rest if names.is_place(word) and word not in self._things]
-        phrases = [Phrase((word,), "strong") for word in here]
-        rest = [word for word in reading.rest if word not in here]
-        strange: list[str] = []
-        for phrase in reading.phrases:
-            place, others = names.settle(phrase)
-            phrases += [place] if place else []
-            rest += others
-            if place is None and phrase.after in _INSIDE:
-                strange += [each for each in others if each not in _NO_PLACE]
-        if not phrases and (said := names.said_plainly(rest)):
-            phrases.append(Phrase(said, "strong"))
-            rest = [word for word in rest if word not in said]
-        words = tuple(self._spelled(word) for word in rest)
-        things = self._things.find(self._speaking_of(words))
-        unknown = tuple(word for word in words if self._is_unlisted(word))
-        named = tuple(word for word in unknown if self._is_named(word, reading.rest))
-        told = self._told(words, unknown)
-        masked = self._mask(words, unknown)
-        return _Request(
-            phrases=tuple(phrases),
-            words=masked,
-            told=told,
-            things=tuple(things),
-            unlisted=unknown,
-            named=named,
-            left=tuple(rest),
-            unknown_places=tuple(word for word in strange if word in unknown),
-        )
-
-    def _is_named(self, word: str, rest: Sequence[str]) -> bool:
-        """Does an unlisted word stand where the name of software stands: "update the foo", "foo service"?"""
-        if word not in rest:
-            return False
-        at = rest.index(word)
-        before = [each for each in rest[max(0, at - 2) : at] if each not in ARTICLES]
-        after = rest[at + 1 : at + 2]
-        if set(after) & _KINDS or set(before[-1:]) & _KINDS:
-            return True
-        return not after and bool(before) and stem(before[-1]) in self._used
-
-    @staticmethod
-    def _words_of(reading: Reading) -> list[str]:
-        """Read an example as `_see` reads a request, only that no inventory is known."""
-        rest = list(reading.rest)
-        for phrase in reading.phrases:
-            if phrase.kind == "weak" and not phrase.of_machines and not ENVIRONMENT_WORDS & set(phrase.words):
-                rest += phrase.words
-        return rest
-
-    def _told(self, words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
-        """Say "software" for its name, and leave every other word: how something is asked tells much."""
-        speaking = set(self._speaking_of(words))
-        return tuple(
-            _SOFTWARE
-            if word in others or (word in speaking and word in self._things and word not in self._topics)
-            else word
-            for word in words
-        )
-
-    def _mask(self, words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
-        """Leave software out: which one it is says nothing about what to do with it."""
-        speaking = set(self._speaking_of(words))
-        return tuple(
-            word
-            for word in words
-            if word not in others
-            and word not in self._telling_nothing
-            # "sudo" and "ntp" are software, and also what some runbooks are about.
-            and not (word in speaking and word in self._things and word not in self._topics)
-        )
-
-    @staticmethod
-    def _speaking_of(words: Sequence[str]) -> list[str]:
-        following = [*words[1:], ""]
-        return [
-            word for word, after in zip(words, following, strict=False) if after not in _NOT_A_THING_BEFORE
-        ]
-
-    def _spelled(self, word: str) -> str:
-        """Correct a slip in a verb; names are left alone."""
-        known = word in self._things or stem(word) in self._vocabulary
-        return word if known else self._spelling.mended(word)
-
-    def _is_unlisted(self, word: str) -> bool:
-        return (
-            len(word) > 1
-            and word not in self._things
-            and stem(word) not in self._vocabulary
-            and unlisted(word) is not None
-        )
-
     # -- choosing ----------------------------------------------------------------------------------
 
-    def _rank(self, seen: _Request, learned: Sequence[Learned]) -> list[tuple[str, float]]:
+    def _rank(self, seen: Request, learned: Sequence[Learned]) -> list[tuple[str, float]]:
         scores = self._index.scores(seen.words)
         raised = self._raised(seen, learned)
         if seen.things and not seen.words:
@@ -287,7 +142,7 @@ class CataloguePlanner:
         return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
 
     @staticmethod
-    def _raised(seen: _Request, learned: Sequence[Learned]) -> dict[str, float]:
+    def _raised(seen: Request, learned: Sequence[Learned]) -> dict[str, float]:
         """How much each runbook rises because it was chosen for words like these before."""
         said = set(_stems(seen.told).split())
         raised: dict[str, float] = {}
@@ -299,7 +154,7 @@ class CataloguePlanner:
                 raised[each.runbook] = max(raised.get(each.runbook, 0.0), rise)
         return raised
 
-    def _weighed(self, name: str, score: float, seen: _Request) -> float:
+    def _weighed(self, name: str, score: float, seen: Request) -> float:
         runbook = self._runbooks[name]
         words = {stem(word) for word in seen.words}
         said = f" {_stems(seen.told)} "
@@ -343,7 +198,7 @@ class CataloguePlanner:
         return Alternative(name, runbook.title, runbook.summary, min(1.0, score))
 
     @staticmethod
-    def _unsure(confidence: float, alternatives: tuple[Alternative, ...], hopeless: bool) -> Plan:
+    def _unsure(confidence: float, alternatives: tuple[Alternative, ...], *, hopeless: bool) -> Plan:
         nearest = ", ".join(each.title.lower() for each in alternatives)
         reason = f"No runbook clearly does this. Nearest: {nearest}."
         if hopeless:
@@ -360,7 +215,7 @@ class CataloguePlanner:
     # -- slots -------------------------------------------------------------------------------------
 
     def _parameters(
-        self, runbook: Runbook, seen: _Request, given: Answers
+        self, runbook: Runbook, seen: Request, given: Answers
     ) -> tuple[dict[str, Any], list[Question]]:
         strange = sorted(set(given.parameters) - set(runbook.parameters) - {"when"})
         if strange:
@@ -391,7 +246,7 @@ class CataloguePlanner:
         return values, questions
 
     def _software(
-        self, spec: Mapping[str, str], slot: str, seen: _Request
+        self, spec: Mapping[str, str], slot: str, seen: Request
     ) -> tuple[str | None, Question | None]:
         things = list(seen.things)
         if not things:
@@ -407,7 +262,7 @@ class CataloguePlanner:
             text = f"{things[0].said} has no service of its own. {text}"
         return None, Question(slot, text, choices)
 
-    def _log(self, spec: Mapping[str, str], slot: str, seen: _Request) -> tuple[str | None, Question | None]:
+    def _log(self, spec: Mapping[str, str], slot: str, seen: Request) -> tuple[str | None, Question | None]:
         """A file below /var/log or a service's journal; the whole journal where neither is said."""
         if seen.log_file:
             return seen.log_file, None
@@ -421,7 +276,7 @@ class CataloguePlanner:
 
     @staticmethod
     def _where(
-        request: str, seen: _Request, names: Names, given: Answers, *, changes: bool
+        request: str, seen: Request, names: Names, given: Answers, *, changes: bool
     ) -> tuple[str, list[Question]]:
         if given.targets:
             return given.targets, []

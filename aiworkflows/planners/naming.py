@@ -144,7 +144,8 @@ class Names:
     def said_plainly(self, words: Sequence[str]) -> tuple[str, ...]:
         """Give the name of several words that stands among these by itself: "the load balancers are slow".
 
-        A name of one word may be meant otherwise ("mail", "cache"), and what is said of sparing, too: then none.
+        None for a name of one word, which may be meant otherwise ("mail", "cache"), and none where
+        something shall be spared.
         """
         if (_SPARING | RESTRICTING) & set(words):
             return ()
@@ -219,7 +220,7 @@ class Names:
         if said in MACHINES or said in FILLERS or said in EVERY:
             return []
         wanted = key(said)
-        groups = self._groups.get(wanted) or self._joined.get(_joined(said), ())
+        groups = self._groups.get(wanted) or self._joined.get(_joined(said)) or ()
         named = [term("group", name) for name in groups]
         if not named:
             named = [term("tag", name) for name in self._tags.get(wanted, ())]
