@@ -13,7 +13,8 @@ ops_direct_reader() {
         case $ops_wish in cancel | expire) ;; *) continue ;; esac
         ops_clock
         ops_until=$((ops_now + ops_grace * 100))
-        ops_signal_marked TERM
+        # BEGIN is said before the script's shell has its mark: a stop in that moment must find it all the same.
+        until ops_signal_marked TERM || ! kill -0 $$; do ops_nap 0.1; done
         while ops_signal_marked CONT && ops_clock && [ "$ops_now" -lt "$ops_until" ]; do ops_nap 0.1; done
         while ops_signal_marked KILL; do ops_nap 0.1; done
     done
