@@ -206,6 +206,7 @@ def rerun(
     run: int,
     *,
     targets: str = "all",
+    from_step: str | None = None,
     secrets: Mapping[str, Any] | None = None,
     hold: bool = False,
     reason: str = "",
@@ -214,11 +215,13 @@ def rerun(
     """Run once more what a finished run did: same version, parameters and rollout, a new plan and approvals.
 
     `targets`: `"all"`, or `"failed"` for those that are not good; what is unknown there may be done twice
-    (the answer's `repeats` names those). `secrets` are the run's secret parameters, which are not kept.
+    (the answer's `repeats` names those). `from_step`: the name of the first step that runs, None for all.
+    `secrets` are the run's secret parameters, which are not kept.
     Raises InvalidRequestError when one is missing or no target failed, ConflictError while the run goes on.
     """
     body = {
         "targets": targets,
+        "from_step": from_step,
         "parameters": secrets or None,
         "hold": hold or None,
         "reason": reason or None,

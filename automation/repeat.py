@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -19,7 +20,8 @@ class Repeat:
     """The same targets as in `run`, whatever its query would name today.
 
     `targets` are ids and names, without those that were deleted since, which are in `gone`. `unknown` are
-    names: how a step ended there nobody knows, so that it may now be done twice.
+    names: how a step ended there nobody knows, so that it may now be done twice. `from_step` is the first
+    step that runs, empty for all steps.
     """
 
     run: JobRun
@@ -27,9 +29,10 @@ class Repeat:
     targets: dict[int, str]
     unknown: frozenset[str]
     gone: tuple[str, ...]
+    from_step: str = ""
 
     @classmethod
-    def of(cls, run: JobRun, which: Which) -> Repeat:
+    def of(cls, run: JobRun, which: Which, *, from_step: str = "") -> Repeat:
         rows = run.targets.order_by("position")
         if which == "failed":
             rows = rows.exclude(good=True)
@@ -41,6 +44,7 @@ class Repeat:
             targets={pk: name for pk, name in found if pk is not None},
             unknown=frozenset(unknown_in(run)) & names,
             gone=tuple(name for pk, name in found if pk is None),
+            from_step=from_step or _first_step(run),
         )
 
     @property
@@ -66,7 +70,15 @@ class Repeat:
 
     def as_dict(self) -> dict[str, Any]:
         """What the plan and the API say of it."""
-        return {"run": self.run.pk, "targets": self.which, "unknown": sorted(self.unknown)}
+        told = {"run": self.run.pk, "targets": self.which, "unknown": sorted(self.unknown)}
+        return told | {"from_step": self.from_step or None}
+
+
+def _first_step(run: JobRun) -> str:
+    """Where the run itself began, if it was one that left steps out."""
+    if run.repeats_id is None:
+        return ""
+    return (json.loads(run.header).get("repeats") or {}).get("from_step") or ""
 
 
 def unknown_in(run: JobRun) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from automation.definitions.errors import ParameterFinding
 from automation.definitions.query import parse
 from automation.definitions.schema import Workflow, read_workflow
+from automation.definitions.starting import starting_at
 from automation.models import JobRun, Participant
 from automation.plan import PlanError
 from automation.repeat import Repeat, Which
@@ -28,10 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """What somebody asks for. `secrets` are given anew, for those of a run are deleted with its end."""
+    """What somebody asks for. `secrets` are given anew, for those of a run are deleted with its end.
+
+    `from_step` is the name of the first step to run; empty for all that the earlier run had.
+    """
 
     submitter: User
     which: Which = "all"
+    from_step: str = ""
     token: ApiToken | None = None
     secrets: Mapping[str, object] = field(default_factory=dict, repr=False)
     hold: bool = False
@@ -41,15 +46,15 @@ class Again:
 def rerun(earlier: JobRun, wanted: Again) -> Submission:
     """The submission that repeats a run; `submit` or `prepare` take it.
 
-    Raises PlanError (the run is not over, no target of it failed, a secret is missing) and, for a definition
-    that is no longer read, DefinitionError.
+    Raises PlanError (the run is not over, no target of it failed, a secret is missing) and DefinitionError
+    (the definition is no longer read, it cannot start at that step).
     """
     if not earlier.is_final:
         raise PlanError(
             "run.not_over",
             f"Run {earlier.pk} is {earlier.status}: it can be run again when it is over.",
         )
-    repeat = Repeat.of(earlier, wanted.which)
+    repeat = Repeat.of(earlier, wanted.which, from_step=wanted.from_step)
     if repeat.is_empty:
         raise PlanError(
             "targets.none_failed",
@@ -58,6 +63,8 @@ def rerun(earlier: JobRun, wanted: Again) -> Submission:
         )
     header = json.loads(earlier.header)
     workflow = workflow_of(earlier, header)
+    if wanted.from_step:
+        workflow = starting_at(workflow, wanted.from_step)
     asked_before = earlier.participants.filter(part=Participant.Part.REQUESTER).select_related("user")
     owner = [wanted.token.user] if wanted.token is not None else []
     return Submission(
@@ -81,7 +88,9 @@ def rerun(earlier: JobRun, wanted: Again) -> Submission:
 def workflow_of(run: JobRun, header: Mapping[str, Any]) -> Workflow:
     """What the run was asked to do, before loops and files became steps. Raises as `rerun` does."""
     if run.workflow_version is not None:
-        return Workflow.from_canonical(run.workflow_version.definition)
+        whole = Workflow.from_canonical(run.workflow_version.definition)
+        first = (header.get("repeats") or {}).get("from_step")
+        return starting_at(whole, first) if first else whole
     if definition := run.asked.get("definition"):
         return read_workflow(definition, origin="stored workflow")
     if header.get("files") or header.get("downloads"):

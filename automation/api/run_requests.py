@@ -81,9 +81,13 @@ class NewCommand(Strict):
 
 
 class NewRerun(Strict):
-    """The body of a run again; `parameters` are the secret ones alone, for they are not kept."""
+    """The body of a run again; `parameters` are the secret ones alone, for they are not kept.
+
+    `from_step` names the first step that runs; those before it are left out.
+    """
 
     targets = Choice(choices=WHICH, default="all")
+    from_step = Text(required=False, max_length=100)
     parameters = Mapped(required=False)
     hold = Flag(default=False)
     reason = Why()
@@ -134,6 +138,7 @@ def rerun_submission(request: Request, earlier: JobRun) -> Submission:
     wanted = Again(
         submitter=principal(request),
         which=given["targets"],
+        from_step=given.get("from_step", ""),
         token=token_of(request),
         secrets=given.get("parameters", {}),
         hold=given["hold"],

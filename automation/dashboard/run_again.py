@@ -53,6 +53,7 @@ class AgainForm:
         self.which: Which = "failed" if which == "failed" else "all"
         self.reason = str(sent.get("reason", ""))
         self.hold = bool(sent.get("hold"))
+        self.from_step = str(sent.get("from_step", ""))
         self.errors = [] if which in WHICH else ["Choose where it runs again."]
         declared = self.header["workflow"]["parameters"]
         self.fields = [
@@ -72,6 +73,13 @@ class AgainForm:
     def has_errors(self) -> bool:
         return bool(self.errors or any(each.error for each in self.fields))
 
+    def steps(self) -> list[str]:
+        """Those it can begin with, by name; none where nobody knows them any more."""
+        try:
+            return [step.name for step in workflow_of(self.run, self.header).steps]
+        except (PlanError, DefinitionError):
+            return []
+
     def parameters(self) -> list[tuple[str, str]]:
         """Those it has as it had them, to be read."""
         try:
@@ -89,6 +97,7 @@ class AgainForm:
         wanted = Again(
             submitter=user,
             which=self.which,
+            from_step=self.from_step,
             secrets={each.name: each.given() for each in self.fields},
             hold=self.hold,
             reason=self.reason.strip(),
@@ -98,7 +107,7 @@ class AgainForm:
         except (PlanError, ParameterError) as error:
             self._place(error)
         except DefinitionError as error:
-            self.errors.append(str(error))
+            self.errors += [sentence(each["message"]) for each in error.errors]
         return None
 
     def _place(self, error: PlanError | ParameterError) -> None:
@@ -138,6 +147,7 @@ def _shown(request: HttpRequest, form: AgainForm, *, status: int = 200) -> HttpR
         "locked": sorted(set(form.run.targets.filter(locks__isnull=False).values_list("name", flat=True))),
         "gone": Repeat.of(form.run, "all").gone,
         "parameters": form.parameters(),
+        "steps": form.steps(),
         "why_not_run": why_not(request.user, "runs:submit"),
     }
     return render(request, "automation/run_again.html", context, status=status)

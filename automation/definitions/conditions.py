@@ -84,6 +84,11 @@ class Condition:
         return literal_keys(self._tokens, "steps")
 
     @property
+    def names_its_steps(self) -> bool:
+        """Whether every step that it looks at is named literally."""
+        return only_literal(self._tokens, "steps")
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The parameters named literally, each once."""
         return literal_keys(self._tokens, "parameters")

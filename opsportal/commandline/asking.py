@@ -65,15 +65,26 @@ def _yaml_of(path: Path, what: str) -> dict[str, Any]:
 
 
 def again(
-    client: AutomationClient, run: int, *, failed: bool, parameters: Mapping[str, Any], reason: str
+    client: AutomationClient,
+    run: int,
+    *,
+    failed: bool,
+    from_step: str | None,
+    parameters: Mapping[str, Any],
+    reason: str,
 ) -> Run:
     """Run a finished run once more: a new plan of the same, decided on anew.
 
-    `failed`: only where it is not good. `parameters` are its secret ones; UsageError where one is missing.
+    `failed`: only where it is not good. `from_step`: the first step that runs, None for all. `parameters` are
+    its secret ones; UsageError where one is missing.
     """
     try:
         return client.rerun(
-            run, targets="failed" if failed else "all", secrets=parameters or None, reason=reason
+            run,
+            targets="failed" if failed else "all",
+            from_step=from_step,
+            secrets=parameters or None,
+            reason=reason,
         )
     except InvalidRequestError as error:
         if error.code != "parameters.secret_again":

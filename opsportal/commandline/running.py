@@ -114,6 +114,9 @@ def rerun(  # the options of a command line
     run: RunNumber,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="Only where it is not good.")] = False,
+    from_step: Annotated[
+        str | None, typer.Option("--from-step", help="Leave out the steps before it.")
+    ] = None,
     parameter: Parameters = [],  # noqa: B006  # read only
     parameters: ParameterFile = None,
     reason: Reason = "",
@@ -127,7 +130,7 @@ def rerun(  # the options of a command line
     """
     with session(as_json=as_json) as here:
         given = read_parameters(parameter, parameters)
-        made = again(here.client, run, failed=failed, parameters=given, reason=reason)
+        made = again(here.client, run, failed=failed, from_step=from_step, parameters=given, reason=reason)
         if unknown := (made.repeats or {}).get("unknown"):
             here.paper.say(
                 f"How it ended in run {run} is unknown, so it may be done twice: {', '.join(unknown)}"

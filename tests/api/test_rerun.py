@@ -22,6 +22,15 @@ WITH_TOKEN = TOUCH | {
     "parameters": {"file": {"type": "string"}, "token": {"type": "secret"}},
     "steps": [{"name": "use", "run": {"bash": 'echo "$token" >"$file"'}}],
 }
+IN_STEPS = TOUCH | {
+    "name": "in-steps",
+    "parameters": {},
+    "steps": [
+        {"name": "fetch", "run": {"bash": "true"}},
+        {"name": "switch", "run": {"bash": "true"}},
+        {"name": "look", "effect": "read", "run": {"bash": "true"}},
+    ],
+}
 SECRET = "hunter2-and-more"
 
 
@@ -82,7 +91,7 @@ def test_both_runs_tell_of_each_other(operator: APIClient, submit_as: Submit) ->
     first = end(submit_as(operator))
     second = again(operator, first).json()["id"]
     shown = operator.get(f"/api/v1/runs/{second}/").json()
-    assert shown["repeats"] == {"run": first.pk, "targets": "all", "unknown": []}
+    assert shown["repeats"] == {"run": first.pk, "targets": "all", "unknown": [], "from_step": None}
     assert (shown["reason"], shown["repeated_by"]) == (f"Run {first.pk} again", [])
     assert operator.get(f"/api/v1/runs/{first.pk}/").json()["repeated_by"] == [second]
     listed = {run["id"]: run["repeats"] for run in operator.get("/api/v1/runs/").json()["results"]}
@@ -94,7 +103,7 @@ def test_where_it_failed_means_every_target_that_is_not_good_and_names_the_unkno
 ) -> None:
     first = end(submit_as(operator), web1="failed", web3="unknown")
     told = again(operator, first, targets="failed").json()
-    assert told["repeats"] == {"run": first.pk, "targets": "failed", "unknown": ["web3"]}
+    assert told["repeats"] == {"run": first.pk, "targets": "failed", "unknown": ["web3"], "from_step": None}
     second = JobRun.objects.get(pk=told["id"])
     assert names(second) == ["web1", "web3"]
     leaves = operator.get(f"/api/v1/runs/{second.pk}/plan/").json()["results"]
@@ -173,6 +182,76 @@ def test_what_cannot_be_repeated_is_refused_with_the_reason(
         end(first)
     refused = again(operator, first, **body)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert JobRun.objects.count() == 1
+
+
+def test_a_run_again_begins_at_the_step_it_is_told_and_so_does_its_own_repetition(
+    operator: APIClient, submit_as: Submit
+) -> None:
+    first = end(submit_as(operator, definition=IN_STEPS, parameters={}), web2="failed")
+    told = again(operator, first, targets="failed", from_step="switch").json()
+    second = JobRun.objects.get(pk=told["id"])
+    assert told["repeats"]["from_step"] == "switch"
+    assert [row.step for row in second.results.order_by("step_index")] == ["switch", "look"]
+    header = operator.get(f"/api/v1/runs/{second.pk}/").json()["plan"]["header"]
+    assert [step["name"] for step in header["workflow"]["steps"]] == ["switch", "look"]
+    third = JobRun.objects.get(pk=again(operator, end(second)).json()["id"])
+    assert [row.step for row in third.results.order_by("step_index")] == ["switch", "look"]
+
+
+def test_a_stored_workflow_begins_at_the_step_in_its_version(
+    operator: APIClient, clients: dict[str, APIClient], web: list[Target]
+) -> None:
+    assert clients["admin"].post("/api/v1/workflows/", {"definition": IN_STEPS}).status_code == 201
+    made = operator.post("/api/v1/runs/", {"workflow": "in-steps", "targets": "all"})
+    first = end(JobRun.objects.get(pk=made.json()["id"]))
+    second = end(JobRun.objects.get(pk=again(operator, first, from_step="look").json()["id"]))
+    third = JobRun.objects.get(pk=again(operator, second).json()["id"])
+    for run in (second, third):
+        assert set(run.results.values_list("step", flat=True)) == {"look"}
+        assert run.workflow_version == first.workflow_version
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        ("swich", "there is no step 'swich'; did you mean 'switch'?"),
+        ("look", None),
+        (
+            "tidy",
+            "the condition of step 'tidy' looks at 'fetch', which would not run; start there or before it",
+        ),
+        (
+            "switch",
+            "the condition of step 'tidy' looks at 'fetch', which would not run; start there or before it",
+        ),
+        (
+            "guess",
+            (
+                "the condition of step 'guess' looks at steps whose names only a run knows;"
+                " start there or before it"
+            ),
+        ),
+    ],
+)
+def test_a_step_that_cannot_be_begun_at_is_refused_with_what_is_in_its_way(
+    operator: APIClient, submit_as: Submit, step: str, says: str | None
+) -> None:
+    steps = IN_STEPS["steps"]
+    if step in ("tidy", "switch"):
+        steps = [*steps, {"name": "tidy", "when": 'steps["fetch"].exit_code == 0', "run": {"bash": "true"}}]
+    if step == "guess":
+        steps = [
+            *steps,
+            {"name": "guess", "when": "steps[target.name].exit_code == 0", "run": {"bash": "true"}},
+        ]
+    first = end(submit_as(operator, definition=IN_STEPS | {"steps": steps}, parameters={}))
+    answer = again(operator, first, from_step=step)
+    if says is None:
+        assert answer.status_code == 201
+        return
+    assert (answer.status_code, answer.json()["code"]) == (400, "definition.invalid")
+    assert [(each["path"], each["message"]) for each in answer.json()["errors"]] == [("from_step", says)]
     assert JobRun.objects.count() == 1
 
 

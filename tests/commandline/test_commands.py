@@ -266,6 +266,8 @@ def test_a_workflow_is_listed_and_run_by_name_and_run_again_in_its_version(
     again = type_in(mine, "rerun", str(old["id"]), "--no-wait", "--json")
     assert again.code == 0, again.err
     assert [again.json()["run"][key] for key in ("workflow", "version", "targets")] == ["look", 1, 1]
+    other = type_in(mine, "rerun", str(old["id"]), "--from-step", "lok", "--no-wait")
+    assert (other.code, "there is no step 'lok'; did you mean 'look'?" in other.err) == (4, True)
 
 
 def test_secret_parameters_must_be_given_again_and_are_never_shown(

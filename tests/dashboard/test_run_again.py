@@ -99,6 +99,24 @@ def test_it_is_submitted_where_it_failed_and_held_for_a_look(client: Client, end
     assert (made.status, made.reason, made.submitted_by.username) == ("held", "disk is free", "olivia")
 
 
+def test_it_begins_at_the_chosen_step_and_the_plan_says_so(client: Client, ended: JobRun) -> None:
+    assert "look: every step" in words(client.get(f"/runs/{ended.pk}/again/").content)
+    client.post(f"/runs/{ended.pk}/again/", {"targets": "failed", "hold": "1", "from_step": "update"})
+    made = JobRun.objects.get(repeats=ended)
+    assert {row.step for row in made.results.all()} == {"update"}
+    assert "where it was not good, from the step update on" in words(client.get(f"/runs/{made.pk}/").content)
+
+
+def test_a_step_that_is_no_more_is_told_and_the_form_kept(client: Client, ended: JobRun) -> None:
+    answer = client.post(
+        f"/runs/{ended.pk}/again/", {"targets": "all", "from_step": "updat", "reason": "disk is free"}
+    )
+    said = words(answer.content)
+    assert answer.status_code == 422
+    assert "There is no step 'updat'; did you mean 'update'?" in said
+    assert ("disk is free" in said, JobRun.objects.count()) == (True, 1)
+
+
 def test_both_runs_lead_to_each_other_and_the_plan_names_what_may_be_done_twice(
     client: Client, ended: JobRun
 ) -> None:
