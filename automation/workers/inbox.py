@@ -23,22 +23,29 @@ class Inbox:
         self._max = max_bytes
         self._items: deque[tuple[Any, int]] = deque()
         self._bytes = 0
+        self._jobs = 0
         self._closed = False
         self._changed = threading.Condition()
 
-    def put(self, item: Any, *, size: int = 0) -> None:
+    def expect(self) -> None:
+        """One more job is under way, which will put its `last` item some time."""
+        with self._changed:
+            self._jobs += 1
+
+    def put(self, item: Any, *, size: int = 0, last: bool = False) -> None:
         with self._changed:
             while size and self._bytes > self._max and not self._closed:
                 self._changed.wait()
             self._items.append((item, size))
             self._bytes += size
-            if len(self._items) == 1 or self._bytes > self._max:
+            self._jobs -= last
+            if len(self._items) == 1 or self._bytes > self._max or not self._jobs:
                 self._changed.notify_all()
 
     def take(self, *, timeout: float, linger: float) -> list[Any]:
         """Everything there is: waits up to `timeout` seconds for the first item, then `linger` for others.
 
-        It lingers no longer once no more output fits.
+        It lingers no longer once no more output fits, nor when no job is left that could report.
         """
         with self._changed:
             if not self._items:
@@ -46,7 +53,7 @@ class Inbox:
             if not self._items:
                 return []
             end = time.monotonic() + linger
-            while self._bytes <= self._max and (left := end - time.monotonic()) > 0:
+            while self._jobs and self._bytes <= self._max and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
             items = [item for item, _ in self._items]
             self._items.clear()

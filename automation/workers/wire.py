@@ -109,8 +109,9 @@ class Wire:
 
     def _start(self, address: Address, attempt: str | None, job: Callable[[Session], Message]) -> None:
         def work() -> None:
-            self._inbox.put(self._outcome(address, attempt, job))
+            self._inbox.put(self._outcome(address, attempt, job), last=True)
 
+        self._inbox.expect()
         self._crew.submit(work)
 
     def _outcome(self, address: Address, attempt: str | None, job: Callable[[Session], Message]) -> Message:

@@ -10,13 +10,26 @@ from automation.workers.inbox import Inbox
 
 def test_who_takes_gets_all_that_comes_while_it_lingers() -> None:
     inbox = Inbox()
+    inbox.expect()
     inbox.put("first")
     threading.Timer(0.1, inbox.put, ["second"]).start()
     assert inbox.take(timeout=5, linger=1.0) == ["first", "second"]
 
 
+def test_nobody_lingers_when_every_job_has_put_its_last() -> None:
+    inbox = Inbox()
+    for _ in range(2):
+        inbox.expect()
+    inbox.put("first", last=True)
+    threading.Timer(0.1, inbox.put, ["second"], {"last": True}).start()
+    begun = time.monotonic()
+    assert inbox.take(timeout=5, linger=60) == ["first", "second"]
+    assert time.monotonic() - begun < 30
+
+
 def test_who_takes_from_a_full_one_lingers_no_longer() -> None:
     inbox = Inbox(max_bytes=10)
+    inbox.expect()
     threading.Timer(0.1, inbox.put, [b"x" * 11], {"size": 11}).start()
     begun = time.monotonic()
     assert inbox.take(timeout=5, linger=60) == [b"x" * 11]
