@@ -53,14 +53,14 @@ def _measure(farm: Farm, portal: Portal, wanted: Wanted) -> list[Case]:
     names = [place.name for place in farm.places]
     for name in names[-WARM_UPS:]:
         _submitted(portal, name)
-    new, pooled = Case("portal, new connection"), Case("portal, pooled connection")
+    new, known = Case("portal, new target"), Case("portal, known target")
     peer = Case(PEER, note="new connection, nothing stored")
     for number in range(wanted.rounds):
         fresh = names[number * wanted.runs : (number + 1) * wanted.runs]
         _add(new, [_submitted(portal, name) for name in fresh])
-        _add(pooled, [_submitted(portal, names[-1]) for _ in fresh])
+        _add(known, [_submitted(portal, names[-1]) for _ in fresh])
         _add(peer, [_over_ssh(farm) for _ in fresh])
-    return [new, pooled, peer]
+    return [new, known, peer]
 
 
 def _add(case: Case, seconds: list[float]) -> None:

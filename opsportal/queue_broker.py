@@ -8,11 +8,15 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 from django.db.models import QuerySet
+from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
 LONGEST_TRUST = 1.0
+# Where something was committed, something for us often follows: a run's submission, then its shards.
+STIR_SECONDS = 0.5
+STIRRED_POLL = 0.01
 logger = logging.getLogger(__name__)
 
 
@@ -22,6 +26,7 @@ class QuietBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
 
     _seen: int | None = None
     _seen_at = 0.0
+    _stirred_at = 0.0
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> QuerySet[Any]:
@@ -43,12 +48,22 @@ class QuietBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         # Read before the look at the rows: what is committed in between is seen the next time.
         version, now = _data_version(), time.monotonic()
         if version is not None and version == self._seen and now - self._seen_at < LONGEST_TRUST:
-            time.sleep(Conf.POLL)
+            self._rest(now)
             return None
-        found: list[tuple[int, str]] | None = super().dequeue()
+        if version != self._seen:
+            self._stirred_at = now
+        found: list[tuple[int, str]] | None = super().dequeue() if self._has_due() else None
         if not found:
             self._seen, self._seen_at = version, now
+            self._rest(now)
         return found
+
+    def _has_due(self) -> bool:
+        # The base class would pause by itself where there is nothing.
+        return self.get_connection().filter(key=self.list_key, lock__lt=timezone.now()).exists()
+
+    def _rest(self, now: float) -> None:
+        time.sleep(min(STIRRED_POLL, Conf.POLL) if now - self._stirred_at < STIR_SECONDS else Conf.POLL)
 
     def delete(self, task_id: int) -> None:
         """Take a finished task out of the queue."""
