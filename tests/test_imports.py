@@ -42,6 +42,8 @@ RULES = {
 ALLOWED = {
     "automation.libraries": ("automation.libraries", "credentials.secret", "credentials.certificates"),
     "automation.definitions": ("automation.definitions", "credentials.secret"),
+    # How a workflow's text is read, which needs nothing but a YAML parser.
+    "opsportal.commandline": ("automation.definitions.errors", "automation.definitions.loading"),
 }
 # Where Django itself asks for it: an app is loaded before its models may be.
 LOADED_EARLY = ("automation.apps",)

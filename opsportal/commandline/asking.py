@@ -1,4 +1,4 @@
-"""What people type, read: parameters, workflow files, and the plan of an earlier run asked for again."""
+"""What people type, read: parameters, and the plan of an earlier run asked for again."""
 
 import json
 import sys
@@ -37,13 +37,6 @@ def read_parameters(given: Iterable[str], file: Path | None) -> dict[str, Any]:
                 cause, f"Write {name}=3, {name}=true or {name}='[\"a\"]'; a text is name=value."
             ) from None
     return found
-
-
-def read_workflow(text: str) -> str | dict[str, Any]:
-    """A workflow's name, or the definition in that file, if it ends in .yaml, .yml or .json."""
-    if Path(text).suffix not in {".yaml", ".yml", ".json"}:
-        return text
-    return _yaml_of(Path(text), "workflow")
 
 
 def _yaml_of(path: Path, what: str) -> dict[str, Any]:

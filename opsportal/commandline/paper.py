@@ -97,6 +97,9 @@ class Paper:
             told = {"error": cause, "code": code, "next": next_step}
             sys.stderr.write(json.dumps(told) + "\n")
             return
-        self.say(f"error: {cause}" + (f" [{code}]" if code else ""), style="red")
+        first, *others = f"{cause} [{code}]".splitlines() if code else cause.splitlines()
+        self.say(f"error: {first}", style="red")
+        for line in others:
+            self.say(f"       {line}", style="red")
         if next_step:
             self.say(f"next:  {next_step}")

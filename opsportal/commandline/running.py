@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from aiworkflows.client_types import Proposal, Run
-from opsportal.commandline.asking import again, read_parameters, read_workflow
+from opsportal.commandline.asking import again, read_parameters
 from opsportal.commandline.exits import Exit
 from opsportal.commandline.following import follow, summary
 from opsportal.commandline.options import (
@@ -21,6 +21,7 @@ from opsportal.commandline.options import (
 )
 from opsportal.commandline.paper import Paper, style_of
 from opsportal.commandline.session import Session, session
+from opsportal.commandline.workflow_file import read_workflow
 
 Query = Annotated[str | None, typer.Option("--targets", "-t", help="A target query, as 'group:web'.")]
 
@@ -68,16 +69,19 @@ def run(  # the options of a command line
 ) -> None:
     """Run a workflow and follow it. Exit code: 0 succeeded, 1 failed, 2 partial, 3 anything else."""
     with session(as_json=as_json) as here:
-        made = here.client.submit(
-            read_workflow(workflow),
-            targets=targets,
-            parameters=read_parameters(parameter, parameters) or None,
-            version=version,
-            dry_run=dry_run,
-            include_maintenance=include_maintenance,
-            hold=hold,
-            reason=reason,
-        )
+        wanted = read_workflow(workflow)
+        given = read_parameters(parameter, parameters) or None
+        with wanted.placed():
+            made = here.client.submit(
+                wanted.content,
+                targets=targets,
+                parameters=given,
+                version=version,
+                dry_run=dry_run,
+                include_maintenance=include_maintenance,
+                hold=hold,
+                reason=reason,
+            )
         _see(here, made, no_wait, timeout)
 
 

@@ -71,12 +71,12 @@ def errors_told(paper: Paper) -> Iterator[None]:
 
 def cause_of(error: AutomationError) -> str:
     """The error's sentence, and what it says of single fields."""
-    lines = [error.detail]
+    told = [error.detail]
     for found in error.errors:
         field, message = str(found.get("field") or found.get("path") or ""), str(found.get("message", ""))
         if message and message not in error.detail:
-            lines.append(f"{field}: {message}" if field else message)
-    return "; ".join(lines)
+            told.append(f"{field}: {message}" if field else message)
+    return "; ".join(told)
 
 
 def next_step_of(error: AutomationError) -> str:
