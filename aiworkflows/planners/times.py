@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Final
 
 _NUMBERS: Final = {
@@ -37,6 +38,8 @@ _LATER: Final = re.compile(
     r"|(next|every) (minute|hour|day|night|week|weekend|month)|in \d+ (minutes?|hours?|days?|weeks?))\b"
 )
 _REPEATED: Final = re.compile(r"\b(every|each|daily|nightly|weekly|hourly)\b")
+_SPELLED: Final = ("tomorrow", "tonight", "midnight", *_DAYS)
+_WORD: Final = re.compile(r"(?<![\w.-])[a-z]{6,10}(?![\w-]|\.\w)")
 _EVENING_FROM, _NIGHT_UNTIL = 6, 5
 
 
@@ -74,7 +77,32 @@ class Moment:
 
 def moment_of(request: str, now: datetime) -> Moment | None:
     """Find the time a request speaks of, always after `now` and in its zone; None where it speaks of none."""
-    text = " ".join(request.lower().replace("’", "'").split())
+    text, typed = _spelled(" ".join(request.lower().replace("’", "'").split()))
+    found = _moment_in(text, now)
+    if found is None:
+        return None
+    said = _WORD.sub(lambda word: typed.get(word.group(0), word.group(0)), found.said)
+    return Moment(said, found.at)
+
+
+def _spelled(text: str) -> tuple[str, dict[str, str]]:
+    """Give the text with its words for days spelled right, and how each of those was typed.
+
+    Dropped as a word that nobody knows, "tomorow" would leave a time today.
+    """
+    typed: dict[str, str] = {}
+
+    def right(word: re.Match[str]) -> str:
+        found = get_close_matches(word.group(0).removesuffix("s"), _SPELLED, n=1, cutoff=0.85)
+        if not found or found[0] in word.group(0):
+            return word.group(0)
+        typed[found[0]] = word.group(0)
+        return found[0]
+
+    return _WORD.sub(right, text), typed
+
+
+def _moment_in(text: str, now: datetime) -> Moment | None:
     if relative := _IN.search(text):
         return Moment(relative.group(0), _after(relative.groupdict(), now))
     for pattern in (_DAY_CLOCK, _CLOCK_DAY, _AT_CLOCK):

@@ -47,6 +47,32 @@ def test_what_is_no_single_moment_to_come_is_told_and_not_guessed(said: str) -> 
     assert moment.at is None
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("tomorow at 5 pm", "2026-11-24T17:00+01:00"),
+        ("tommorrow 03:00", "2026-11-24T03:00+01:00"),
+        ("on wensday at 22:00", "2026-11-25T22:00+01:00"),
+        ("at 2 tonigth", "2026-11-24T02:00+01:00"),
+    ],
+)
+def test_a_day_that_is_spelled_wrong_is_that_day_and_told_as_it_was_typed(typed: str, meant: str) -> None:
+    moment = moment_of(f"Restart nginx {typed}", NOW)
+    assert moment is not None
+    assert moment.at is not None
+    assert moment.at.isoformat(timespec="minutes") == meant
+    assert moment.said == typed
+    assert moment.cut_from(f"Restart nginx {typed}").split() == ["Restart", "nginx"]
+
+
+@pytest.mark.parametrize("named", ["tomorrowland", "midnight-commander", "sunday.example.org"])
+def test_a_name_that_looks_like_a_day_is_none(named: str) -> None:
+    moment = moment_of(f"restart nginx on {named} at 5 pm", NOW)
+    assert moment is not None
+    assert moment.at is not None
+    assert moment.at.isoformat(timespec="minutes") == "2026-11-23T17:00+01:00"
+
+
 def test_a_request_without_a_time_has_none() -> None:
     assert moment_of("update nginx on web-1 and db-12", NOW) is None
 
