@@ -91,6 +91,7 @@ class AsyncAutomationClient:
     rerun = _once(client_calls.rerun)
     runs = _each(client_calls.runs)
     status = _once(client_calls.status)
+    plan = _each(client_calls.plan)
     results = _each(client_calls.results)
     forecast = _each(client_calls.forecast)
     cancel = _once(client_calls.cancel)

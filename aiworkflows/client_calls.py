@@ -16,6 +16,7 @@ from aiworkflows.client_types import (
     Group,
     Health,
     Me,
+    PlannedTarget,
     Proposal,
     Run,
     StepResult,
@@ -237,6 +238,11 @@ def runs(within: float, *, status: str | None = None, workflow: str | None = Non
 def status(within: float, run: int) -> Flow[Run]:
     """Say how a run stands."""
     return Run.from_json((yield from _send(within, "GET", f"runs/{int(run)}/")).json())
+
+
+def plan(within: float, run: int) -> Stream[PlannedTarget]:
+    """Give the targets of a run's frozen plan, in its order; the steps are in `status(run).raw["plan"]`."""
+    return _pages(within, f"runs/{int(run)}/plan/", {}, PlannedTarget)
 
 
 def results(within: float, run: int, state: str | None = None) -> Stream[StepResult]:

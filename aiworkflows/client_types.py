@@ -192,6 +192,33 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """One target of a frozen plan: where, as whom and in which batch (from 0) it is worked on, and why."""
+
+    target: str
+    address: str
+    port: int
+    login: str = ""
+    batch: int = 0
+    why: tuple[str, ...] = ()
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Json) -> "PlannedTarget":
+        """Read one row of `GET /runs/{id}/plan/`."""
+        leaf = data["leaf"]
+        return cls(
+            target=str(data["target"]),
+            address=str(leaf["address"]),
+            port=int(leaf["port"]),
+            login=str(leaf.get("login") or ""),
+            batch=int(data.get("batch") or 0),
+            why=tuple(map(str, leaf.get("why") or ())),
+            raw=data,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """What happened to one target in one step. `undone` False: its undo was tried and failed."""
 

@@ -8,9 +8,9 @@ import typer
 from aiworkflows.client_types import Run
 from opsportal.commandline.exits import UsageError
 from opsportal.commandline.following import summary
-from opsportal.commandline.looking import tell_plan
 from opsportal.commandline.options import AsJson, Reason, RunNumber
 from opsportal.commandline.paper import Paper
+from opsportal.commandline.plan_text import tell_plan
 from opsportal.commandline.session import Session, session
 
 Plan = Annotated[
@@ -66,7 +66,7 @@ def _plan_seen(here: Session, run: int, plan: str | None, verb: str) -> str:
             "Nobody is here to look at the plan.", f"`show {run}` tells its hash; give it with --plan HASH."
         )
     current = here.client.status(run)
-    tell_plan(here.paper, current)
+    tell_plan(here.client, here.paper, current)
     typer.confirm(f"{verb} this plan?", abort=True)
     return current.plan_hash
 

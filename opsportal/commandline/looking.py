@@ -8,7 +8,7 @@ import typer
 from aiworkflows.client_types import Run
 from opsportal.commandline.following import show_result, summary
 from opsportal.commandline.options import AsJson, RunNumber
-from opsportal.commandline.paper import Paper, style_of
+from opsportal.commandline.plan_text import tell_plan
 from opsportal.commandline.session import session
 
 
@@ -61,7 +61,7 @@ def show(run: RunNumber, *, as_json: AsJson = False) -> None:
     with session(as_json=as_json) as (client, paper):
         current = client.status(run)
         if not as_json:
-            tell_plan(paper, current)
+            tell_plan(client, paper, current)
         show_result(client, paper, current)
 
 
@@ -84,22 +84,6 @@ def logs(
             return
         for piece in pieces:
             paper.bytes(piece)
-
-
-def tell_plan(paper: Paper, run: Run) -> None:
-    """What would run where, in a few lines; the commands themselves are on the run's page and in --json."""
-    risk = run.raw.get("risk") or {}
-    paper.line(f"Run {run.id}: {run.status}", style=style_of(run.status))
-    paper.line(f"  workflow   {run.raw.get('workflow')}, by {run.raw.get('submitted_by')}")
-    paper.line(f"  targets    {run.raw.get('targets')}")
-    paper.line(f"  risk       {risk.get('tier')}; approvals required: {run.approvals_required}")
-    paper.line(f"  plan       {run.plan_hash}")
-    header = (run.raw.get("plan") or {}).get("header") or {}
-    for step in (header.get("workflow") or {}).get("steps", ()):
-        paper.line(f"  step       {step.get('name')} ({step.get('effect')})")
-        for text in (step.get("run") or {}).values() if isinstance(step.get("run"), dict) else ():
-            for line in str(text).splitlines():
-                paper.line(f"             {line}")
 
 
 def _cells(run: Run) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ TOUCH = """
 name: touch-file
 parameters: {file: {type: string}}
 steps:
-  - {name: touch, effect: change, run: {bash: 'touch "$file"'}}
+  - {name: touch, effect: change, run: {bash: 'touch "$file"'}, undo: {bash: 'rm -f "$file"'}}
 """
 
 
@@ -162,7 +162,14 @@ def test_a_plan_is_shown_on_a_terminal_and_approved_after_a_yes(
         assert process.wait(20) == code
         os.close(leader)
         assert run.plan_hash.encode() in seen
-        assert b'touch "$file"' in seen
+        for part in (
+            b'touch "$file"',
+            b"to undo (bash):",
+            b'rm -f "$file"',
+            b"file=/tmp/x",
+            b"web2.example.org:22",
+        ):
+            assert part in seen
         run.refresh_from_db()
         assert run.status == status
 
