@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from opsportal.commandline import deciding, looking, running, signing_in
+from opsportal.commandline import deciding, files, looking, running, signing_in
 from opsportal.commandline.exits import Exit
 from opsportal.commandline.paper import Paper
 
@@ -27,6 +27,9 @@ COMMANDS = (
     deciding.pause,
     deciding.resume,
     running.rerun,
+    files.files,
+    files.upload,
+    files.download,
 )
 
 
