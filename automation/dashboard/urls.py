@@ -5,6 +5,7 @@ from django.urls import URLPattern, path
 from automation.dashboard import (
     command,
     decisions,
+    files,
     groups,
     host_keys,
     inventory_files,
@@ -54,6 +55,8 @@ urlpatterns: list[URLPattern] = [
     path("targets/<int:pk>/flags/", target_flags.target_flags, name="target-flags"),
     path("host-keys/<int:pk>/trust/", target.host_key_trust, name="host-key-trust"),
     path("host-keys/<int:pk>/revoke/", target.host_key_revoke, name="host-key-revoke"),
+    path("files/", files.files, name="files"),
+    path("files/<int:pk>/delete/", files.file_delete, name="file-delete"),
     path("workflows/", workflows.workflows, name="workflows"),
     path("workflows/<slug:name>/", workflows.workflow, name="workflow"),
     path("workflows/<slug:name>/diff/", workflows.workflow_diff, name="workflow-diff"),

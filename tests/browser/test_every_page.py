@@ -51,6 +51,9 @@ def furniture(installation: Installation, web_servers: Hosts, desk: Desk) -> Ite
         headers={"Authorization": f"Bearer {installation.token('ada', 'person', 'admin')}"},
     ) as client:
         client.post("workflows/", json={"definition": WORKFLOW}).raise_for_status()
+        for content in (b"old", b"new"):
+            kind = {"Content-Type": "application/octet-stream"}
+            client.post("files/?name=app.conf", content=content, headers=kind).raise_for_status()
         targets = {row["name"]: row["id"] for row in client.get("targets/").json()["results"]}
         look_at(client, targets["web1"], "facts", "test")
         authority(client, web_servers.inventory()["hosts"][0]["host_key"])
@@ -119,6 +122,7 @@ PAGES: dict[str, tuple[Role | None, Callable[[Furniture], str]]] = {
     "inventory-import": ("admin", lambda _: reverse("inventory-import")),
     "command": ("operator", lambda _: reverse("command")),
     "workflows": ("viewer", lambda _: reverse("workflows")),
+    "files": ("admin", lambda _: reverse("files")),
     "workflow-diff": ("viewer", lambda _: reverse("workflow-diff", args=[WORKFLOW["name"]])),
     "workflow": ("operator", lambda _: reverse("workflow", args=[WORKFLOW["name"]])),
     "workflow-run": ("operator", lambda _: reverse("workflow-run", args=[WORKFLOW["name"]])),
