@@ -6,12 +6,12 @@ from typing import Final
 QUOTED: Final = re.compile(r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|(?<!\w)'([^']+)'(?!\w)")
 LOG_FILE: Final = re.compile(r"/var/log/[A-Za-z0-9_.@/-]*[A-Za-z0-9_@-]")
 _SEARCHING: Final = re.compile(
-    r"\b(s(ea|er)a?rch|grep|find|look|seek|scan|contain|mention|match|logs?|logged|journal)"
+    r"\b(s(ea|er)a?rch|grep|find|look|seek|scan|contain|mention|match|logs?|logged|journal|iis|(web)?sites?)"
 )
 
 
 def without_quotes(request: str) -> str:
-    """Put "quoted-text" for what a search looks for, and "log-file" for a file below /var/log.
+    """Put "quoted-text" for what a search looks for or a site is called, "log-file" for a file in /var/log.
 
     Elsewhere quotes may hold names (restart "nginx"), so there they stay.
     """

@@ -2,87 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from opsportal.simulated_windows.cmdlet import Cmdlet, Failed, Named, Playing, Run
 from opsportal.simulated_windows.command_line import NotEmulated
-from opsportal.simulated_windows.console import Console
 from opsportal.simulated_windows.machine import Machine, NoSuchService, Service
-from opsportal.simulated_windows.things import Thing, as_json, lines_of, text_of
+from opsportal.simulated_windows.object_cmdlets import OBJECT_CMDLETS
+from opsportal.simulated_windows.server_cmdlets import SERVER_CMDLETS
+from opsportal.simulated_windows.things import Thing, text_of
 
 GIGABYTE = 1024**3
+PENDING_KEYS = (r"\component based servicing\rebootpending", r"\windowsupdate\auto update\rebootrequired")
 DATE_FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
-COMMON = ("ErrorAction", "WarningAction", "InformationAction", "ErrorVariable")
-
-
-class Failed(Exception):
-    """An error that does not end the script, unless its error action is Stop."""
-
-    def __init__(self, said: str, *, category: str, error_id: str) -> None:
-        super().__init__(said)
-        self.category = category
-        self.error_id = error_id
-        self.action = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a cmdlet has at hand. `text` is how it was called."""
-
-    console: Console
-    machine: Machine
-    variables: dict[str, Any]
-    text: str
-
-
-Named = dict[str, Any]
-Playing = Callable[[Run, Named, list[Any]], list[Any]]
-
-
-@dataclass(frozen=True)
-class Cmdlet:
-    """`values` are the parameters that take one, in the order in which they may come without a name."""
-
-    play: Playing
-    values: tuple[str, ...] = ()
-    switches: tuple[str, ...] = ()
-    rest: bool = False
-    """All arguments without a name belong to the first parameter."""
-
-    def bind(self, given: Sequence[tuple[str, Any]]) -> Named:
-        """Arguments by their parameters. Raises NotEmulated."""
-        named: Named = {}
-        free: list[Any] = []
-        waiting = ""
-        for flag, value in given:
-            if flag:
-                name = self._named(flag)
-                waiting = "" if name in self.switches else name
-                named[name] = True
-            elif waiting:
-                named[waiting], waiting = value, ""
-            else:
-                free.append(value)
-        places = [name for name in self.values if name not in named]
-        if self.rest and free:
-            named[places[0]] = free[0] if len(free) == 1 else free
-        elif len(free) > len(places):
-            raise NotEmulated(f"the argument {text_of(free[-1])}")
-        else:
-            named |= dict(zip(places, free, strict=False))
-        return named
-
-    def _named(self, flag: str) -> str:
-        known = (*self.values, *self.switches, "Verbose", "Debug", *COMMON)
-        for name in known:
-            if name.lower() == flag.lower():
-                return name
-        for name in known:
-            if name.lower().startswith(flag.lower()):
-                return name
-        raise NotEmulated(f"the parameter -{flag}")
 
 
 def write_output(run: Run, named: Named, passed: list[Any]) -> list[Any]:
@@ -192,8 +125,18 @@ def get_cim_instance(run: Run, named: Named, passed: list[Any]) -> list[Any]:
             }
             return [Thing(kind, fields)]
         case "win32_logicaldisk":
-            sizes = {"DeviceID": "C:", "Size": 100 * GIGABYTE, "FreeSpace": 40 * GIGABYTE}
-            return [Thing(kind, sizes)]
+            if named.get("Filter") not in (None, "DriveType = 3"):
+                raise NotEmulated(run.text)
+            disk = {"DeviceID": "C:", "VolumeName": "System", "DriveType": 3}
+            return [Thing(kind, {**disk, "Size": 100 * GIGABYTE, "FreeSpace": 40 * GIGABYTE})]
+        case "win32_loggedonuser":
+            users = {user for user, *_ in run.machine.sessions}
+            return [
+                Thing(
+                    kind, {"Antecedent": Thing("Win32_Account", {"Domain": run.machine.name, "Name": user})}
+                )
+                for user in sorted(users)
+            ]
     raise NotEmulated(run.text)
 
 
@@ -223,9 +166,17 @@ def quser(run: Run, named: Named, passed: list[Any]) -> list[Any]:
 def get_hotfix(run: Run, named: Named, passed: list[Any]) -> list[Any]:
     wanted = named.get("Id")
     return [
-        Thing("Win32_QuickFixEngineering", {"Source": run.machine.name, "HotFixID": fix})
+        Thing(
+            "Win32_QuickFixEngineering",
+            {
+                "Source": run.machine.name,
+                "Description": fix.what,
+                "HotFixID": fix.name,
+                "InstalledOn": fix.installed,
+            },
+        )
         for fix in run.machine.hotfixes
-        if wanted in (None, fix)
+        if wanted in (None, fix.name)
     ]
 
 
@@ -247,7 +198,10 @@ def _no_file(run: Run, path: str) -> Failed:
 
 
 def test_path(run: Run, named: Named, passed: list[Any]) -> list[Any]:
-    return [run.machine.read(_path(named)) is not None]
+    path = _path(named)
+    if path.lower().startswith("hklm:"):
+        return [path.lower().endswith(PENDING_KEYS) and run.machine.reboot_pending]
+    return [run.machine.read(path) is not None]
 
 
 def get_content(run: Run, named: Named, passed: list[Any]) -> list[Any]:
@@ -291,42 +245,15 @@ def remove_item(run: Run, named: Named, passed: list[Any]) -> list[Any]:
     return []
 
 
-def select_object(run: Run, named: Named, passed: list[Any]) -> list[Any]:
-    found = passed[: int(named.get("First", len(passed)))]
-    if "ExpandProperty" in named:
-        return [_field(item, str(named["ExpandProperty"])) for item in found]
-    wanted = named.get("Property")
-    if wanted is None:
-        return found
-    names = [str(name) for name in (wanted if isinstance(wanted, list) else [wanted])]
-    return [Thing("Selected", {name: _field(item, name) for name in names}) for item in found]
-
-
-def _field(item: Any, name: str) -> Any:
-    fields = item.fields if isinstance(item, Thing) else {}
-    return next((value for key, value in fields.items() if key.lower() == name.lower()), None)
-
-
-def convert_to_json(run: Run, named: Named, passed: list[Any]) -> list[Any]:
-    return [as_json(passed, compress=bool(named.get("Compress")))]
-
-
-def out_string(run: Run, named: Named, passed: list[Any]) -> list[Any]:
-    return ["".join(line + "\r\n" for line in lines_of(passed))]
-
-
-def out_null(run: Run, named: Named, passed: list[Any]) -> list[Any]:
-    return []
-
-
 def get_location(run: Run, named: Named, passed: list[Any]) -> list[Any]:
     return [Thing("PathInfo", {"Path": run.variables["pwd"]})]
 
 
 CMDLETS: dict[str, Cmdlet] = {
+    **OBJECT_CMDLETS,
+    **SERVER_CMDLETS,
     "add-content": Cmdlet(add_content, ("Path", "Value", "LiteralPath", "Encoding"), ("Force",)),
-    "convertto-json": Cmdlet(convert_to_json, ("Depth",), ("Compress",)),
-    "get-ciminstance": Cmdlet(get_cim_instance, ("ClassName",)),
+    "get-ciminstance": Cmdlet(get_cim_instance, ("ClassName", "Filter")),
     "get-content": Cmdlet(get_content, ("Path", "LiteralPath", "Encoding"), ("Raw",)),
     "get-date": Cmdlet(get_date, ("Format",)),
     "get-hotfix": Cmdlet(get_hotfix, ("Id",)),
@@ -335,13 +262,10 @@ CMDLETS: dict[str, Cmdlet] = {
     "get-service": Cmdlet(get_service, ("Name",)),
     "hostname": Cmdlet(hostname),
     "new-item": Cmdlet(new_item, ("Path", "ItemType", "Value", "LiteralPath"), ("Force",)),
-    "out-null": Cmdlet(out_null),
-    "out-string": Cmdlet(out_string, ("Width",)),
     "quser": Cmdlet(quser),
     "remove-item": Cmdlet(remove_item, ("Path", "LiteralPath"), ("Force",)),
     "restart-computer": Cmdlet(restart_computer, (), ("Force",)),
     "restart-service": Cmdlet(_each_service(Machine.restart_service), ("Name",), ("Force", "PassThru")),
-    "select-object": Cmdlet(select_object, ("Property", "ExpandProperty", "First")),
     "set-content": Cmdlet(set_content, ("Path", "Value", "LiteralPath", "Encoding"), ("Force",)),
     "start-service": Cmdlet(_each_service(Machine.start_service), ("Name",), ("PassThru",)),
     "start-sleep": Cmdlet(start_sleep, ("Seconds", "Milliseconds")),
@@ -362,5 +286,7 @@ ALIASES = {
     "pwd": "get-location",
     "quser.exe": "quser",
     "select": "select-object",
+    "sort": "sort-object",
+    "where": "where-object",
     "sleep": "start-sleep",
 }

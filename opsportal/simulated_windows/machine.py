@@ -44,6 +44,42 @@ class Effect:
     at: float = field(default_factory=time.time)
 
 
+@dataclass(frozen=True)
+class Event:
+    """An entry of an event log."""
+
+    at: datetime
+    number: int
+    level: str
+    provider: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Hotfix:
+    """An update that is installed."""
+
+    name: str
+    what: str
+    installed: datetime
+
+
+def _events() -> dict[str, list[Event]]:
+    def at(hour: int) -> datetime:
+        return datetime(2026, 1, 5, hour, tzinfo=UTC)
+
+    return {
+        "System": [
+            Event(at(6), 6005, "Information", "EventLog", "The Event log service was started."),
+            Event(
+                at(7), 7036, "Information", "Service Control Manager", "The Print Spooler service is running."
+            ),
+            Event(at(8), 7031, "Error", "Service Control Manager", "The BITS service ended unexpectedly."),
+        ],
+        "Application": [Event(at(9), 1000, "Error", "Application Error", "Faulting application: old.exe")],
+    }
+
+
 def _services() -> dict[str, Service]:
     found = [
         Service("Spooler", "Print Spooler"),
@@ -68,7 +104,13 @@ class Machine:
         self.folders: set[str] = set()
         self.on_restart: Callable[[], None] | None = None
         self.effects: list[Effect] = []
-        self.hotfixes = ["KB5000001", "KB5000002"]
+        self.hotfixes = [
+            Hotfix("KB5000001", "Update", datetime(2025, 12, 9, tzinfo=UTC)),
+            Hotfix("KB5000002", "Security Update", datetime(2026, 1, 13, tzinfo=UTC)),
+        ]
+        self.events = _events()
+        self.sites = {"Default Web Site": "Started", "shop": "Started"}
+        self.reboot_pending = False
         self.sessions = [("administrator", "console", "1", "Active")]
         self._lock = threading.RLock()
         self._processes: dict[int, Process] = {}
@@ -143,8 +185,19 @@ class Machine:
             self.done("service restarted", service.name)
             return service
 
+    def set_site(self, name: str, state: str) -> bool:
+        """Start or stop a web site; False where there is none of this name."""
+        with self._lock:
+            known = next((site for site in self.sites if site.lower() == name.lower()), None)
+            if known is None:
+                return False
+            self.sites[known] = state
+            self.done(f"site {state.lower()}", known)
+            return True
+
     def restart(self) -> None:
         with self._lock:
+            self.reboot_pending = False
             self.boot_time = time.time()
             self.boot_id += 1
             self._processes.clear()

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opsportal.simulated_windows.cmdlets import ALIASES, CMDLETS, Failed, Run
+from opsportal.simulated_windows.cmdlet import Failed, Run
+from opsportal.simulated_windows.cmdlets import ALIASES, CMDLETS
 from opsportal.simulated_windows.command_line import NotEmulated
 from opsportal.simulated_windows.console import Console
 from opsportal.simulated_windows.machine import Machine
-from opsportal.simulated_windows.powershell_text import (
+from opsportal.simulated_windows.powershell_nodes import (
+    Block,
+    Call,
     Expression,
     Flag,
     Invocation,
     Literal,
     Many,
     Member,
+    Operation,
     Pipeline,
     Statement,
     Text,
     Variable,
-    parse,
 )
+from opsportal.simulated_windows.powershell_operators import call, is_true, operate
+from opsportal.simulated_windows.powershell_text import parse
 from opsportal.simulated_windows.things import Thing, lines_of, text_of
 
 NOT_EMULATED = "The simulated Windows target does not emulate: {}"
@@ -66,9 +72,9 @@ def interpret(console: Console, machine: Machine) -> Outcome:
     return Outcome(0 if player.good else 1)
 
 
-def _check(statements: list[Statement]) -> None:
+def _check(statements: Sequence[Statement]) -> None:
     """Raises NotEmulated for a command or parameter that is not played, before anything has happened."""
-    waiting: list[Any] = [statement.body for statement in statements]
+    waiting: list[Any] = list(statements)
     while waiting:
         match waiting.pop():
             case Invocation() as asked:
@@ -77,8 +83,14 @@ def _check(statements: list[Statement]) -> None:
                     raise NotEmulated(asked.text)
                 cmdlet.bind([(item.name if isinstance(item, Flag) else "", "") for item in asked.arguments])
                 waiting += asked.arguments
-            case Pipeline(items) | Many(items) | Text(items):
+            case Statement(body=body, branches=branches):
+                waiting += [body, *(part for branch in branches for part in (branch[0], *branch[1]))]
+            case Pipeline(items) | Many(items) | Text(items) | Block(items):
                 waiting += items
+            case Operation(_, left, right):
+                waiting += [left, right]
+            case Call(of, _, arguments):
+                waiting += [of, *arguments]
             case Member(of):
                 waiting.append(of)
 
@@ -102,17 +114,20 @@ class Player:
         }
         self.variables |= {name.lower(): value for name, value in console.parameters.items()}
 
-    def statement(self, statement: Statement) -> None:
+    def statement(self, statement: Statement, hand_on: Callable[[list[Any]], None] | None = None) -> None:
+        """Do it; what it yields is printed, or handed on where it stands in a block."""
         self.console.command.check()
         body = statement.body
         try:
-            if statement.kind in ("run", "return"):
-                for line in lines_of(self.pipeline(body) if body is not None else []):
-                    self.console.out(line)
+            if statement.kind == "if":
+                self._if(statement, hand_on or self._print)
+            elif statement.kind in ("run", "return"):
+                (hand_on or self._print)(self.pipeline(body) if body is not None else [])
             elif statement.kind == "assign" and body is not None:
                 found = self.pipeline(body)
                 self.variables[statement.name] = found[0] if len(found) == 1 else found or None
-            self.good = statement.kind != "throw"
+            if statement.kind != "if":
+                self.good = statement.kind != "throw"
         except Failed as failed:
             self._failed(failed)
         if statement.kind == "throw":
@@ -124,6 +139,38 @@ class Player:
             raise Ended(int(code) if str(code).lstrip("-").isdecimal() else 0, by_exit=True)
         if statement.kind == "return":
             raise Ended(0)
+
+    def _print(self, values: list[Any]) -> None:
+        for line in lines_of(values):
+            self.console.out(line)
+
+    def _if(self, statement: Statement, hand_on: Callable[[list[Any]], None]) -> None:
+        for condition, statements in statement.branches:
+            if condition is None or is_true(self._condition(condition)):
+                for each in statements:
+                    self.statement(each, hand_on)
+                return
+
+    def _condition(self, condition: Pipeline) -> Any:
+        try:
+            found = self.pipeline(condition)
+        except Failed as failed:
+            self._failed(failed)
+            return None
+        return found[0] if len(found) == 1 else found
+
+    def _block(self, statements: tuple[Statement, ...]) -> Callable[[Any], list[Any]]:
+        def play(item: Any) -> list[Any]:
+            before, found = self.variables.get("_"), list[Any]()
+            self.variables["_"] = item
+            try:
+                for statement in statements:
+                    self.statement(statement, found.extend)
+            finally:
+                self.variables["_"] = before
+            return found
+
+        return play
 
     def _failed(self, failed: Failed) -> None:
         self.good = False
@@ -171,7 +218,7 @@ class Player:
             failed.action = failed.action or str(named.get("ErrorAction", ""))
             raise
 
-    def value(self, expression: Expression) -> Any:
+    def value(self, expression: Expression | None) -> Any:  # noqa: C901  (a case for each kind)
         match expression:
             case Literal(value):
                 return value
@@ -185,10 +232,27 @@ class Player:
                 return [self.value(item) for item in items]
             case Member(of, name):
                 return member(self.value(of), name)
+            case Call(of, name, arguments):
+                return call(self.value(of), name, [self.value(each) for each in arguments])
+            case Operation():
+                return self._operated(expression)
+            case Block(statements):
+                return self._block(statements)
             case Pipeline():
                 found = self.pipeline(expression)
                 return found[0] if len(found) == 1 else found or None
         raise NotEmulated(str(expression))
+
+    def _operated(self, operation: Operation) -> Any:
+        right = operation.right
+        match operation.operator:
+            case "not":
+                return not is_true(self.value(right))
+            case "and":
+                return is_true(self.value(operation.left)) and is_true(self.value(right))
+            case "or":
+                return is_true(self.value(operation.left)) or is_true(self.value(right))
+        return operate(operation.operator, self.value(operation.left), self.value(right))
 
     def _environment(self, name: str) -> str | None:
         known = {key.lower(): value for key, value in self.console.environment.items()}

@@ -1,93 +1,73 @@
-"""Reads the very small part of PowerShell that the simulated target plays.
+"""Reads the small part of PowerShell that the simulated target plays.
 
-Statements, one a line or parted by `;`: `$name = pipeline`, `exit N`, `throw text`, `return`, and pipelines
-of commands and values. Values: numbers, strings in either quotes (with `$name`, `${name}`, `$env:NAME` and
-`$(...)` in double ones), `$name`, `$env:NAME`, `(pipeline)`, and `.Property` of a value. All else is
-NotEmulated, and that before anything of the script has run.
+Statements, one a line or parted by `;`: `$name = pipeline`, `if`, `exit N`, `throw text`, `return`, and
+pipelines of commands and values. Values: numbers (`1GB` too), strings in either quotes (with `$name`,
+`${name}`, `$env:NAME` and `$(...)` in double ones), `$name`, `$env:NAME`, `(pipeline)`, `.Property`, a few
+methods, comparisons, `-and`, `-or`, `-not`, arithmetic, `-f`, and `{ blocks }` for commands that take one.
+All else is NotEmulated, and that before anything of the script has run.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from opsportal.simulated_windows.command_line import NotEmulated
+from opsportal.simulated_windows.powershell_nodes import (
+    Block,
+    Call,
+    Expression,
+    Flag,
+    Invocation,
+    Literal,
+    Many,
+    Member,
+    Operation,
+    Pipeline,
+    Statement,
+    Text,
+    Variable,
+)
 
 _NAME = re.compile(r"\$(?:\{(\w+)\}|(env:\w+|\w+))", re.IGNORECASE)
 _MEMBER = re.compile(r"\.([A-Za-z]\w*)")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?![\w.])")
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)([KMG]B)?(?![\w.>])", re.IGNORECASE)
+_SIZES = {"": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
+_OPERATORS = (
+    ("and", "or"),
+    (
+        "eq",
+        "ne",
+        "gt",
+        "ge",
+        "lt",
+        "le",
+        "contains",
+        "notcontains",
+        "like",
+        "notlike",
+        "match",
+        "notmatch",
+        "in",
+    ),
+    ("+", "-"),
+    ("*", "/"),
+    ("f",),
+)
+"""From the loosest to the tightest."""
+_WORD_OPERATOR = re.compile(r"-([A-Za-z]+)(?![\w-])")
+_REDIRECTION = re.compile(r"\s*2>&1")
+METHODS = ("tostring", "touniversaltime", "trim", "tolower", "toupper")
 _FLAG = re.compile(r"-([A-Za-z]\w*):?")
 _WORD = re.compile(r"[^\s;|(){}'\"$,]+")
 _PARAM = re.compile(r"\s*(?:\[CmdletBinding\(\)\]\s*)?param\s*\(", re.IGNORECASE)
 _KEYWORD = re.compile(
-    r"(if|else|elseif|foreach|for|while|do|switch|try|catch|finally|function|class|trap|using|begin|process|end)"
+    r"(else|elseif|foreach|for|while|do|switch|try|catch|finally|function|class|trap|using|begin|process|end)"
     r"(?![\w-])",
     re.IGNORECASE,
 )
+_IF = re.compile(r"if\s*(?=\()", re.IGNORECASE)
+_ELSE = re.compile(r"\s*(else)(if)?\s*(?=[({])", re.IGNORECASE)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "a": "\a", "b": "\b"}
-
-
-@dataclass(frozen=True)
-class Literal:
-    value: str | int | float
-
-
-@dataclass(frozen=True)
-class Variable:
-    """`$name` or `$env:NAME`."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """A string in double quotes: its parts are joined."""
-
-    parts: tuple[Expression, ...]
-
-
-@dataclass(frozen=True)
-class Member:
-    of: Expression
-    name: str
-
-
-@dataclass(frozen=True)
-class Many:
-    items: tuple[Expression, ...]
-
-
-@dataclass(frozen=True)
-class Flag:
-    """`-Name` of a command."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """A command with its arguments; `text` as it was written."""
-
-    name: str
-    arguments: tuple[Expression | Flag, ...]
-    text: str
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    elements: tuple[Expression | Invocation, ...]
-
-
-Expression = Literal | Variable | Text | Member | Many | Pipeline
-
-
-@dataclass(frozen=True)
-class Statement:
-    """`kind` is `run`, `assign` (to `name`), `exit`, `throw` or `return`."""
-
-    kind: str
-    body: Pipeline | None
-    name: str = ""
 
 
 def parse(script: str) -> list[Statement]:
@@ -153,6 +133,8 @@ class Reader:
     def _statement(self) -> Statement:
         if _KEYWORD.match(self.text, self.at):
             raise NotEmulated(self._rest())
+        if self._match(_IF) is not None:
+            return self._if()
         assigned = self._match(re.compile(r"\$(\w+)\s*=(?!=)\s*"))
         if assigned is not None:
             return Statement("assign", self._pipeline(), assigned.group(1).lower())
@@ -160,6 +142,23 @@ class Reader:
         if word is not None:
             return Statement(word.group(1).lower(), None if self._ended() else self._pipeline())
         return Statement("run", self._pipeline())
+
+    def _if(self) -> Statement:
+        branches: list[tuple[Pipeline | None, tuple[Statement, ...]]] = [(self._group(), self._block())]
+        while branches[-1][0] is not None and (other := self._match(_ELSE)) is not None:
+            branches.append((self._group() if other.group(2) else None, self._block()))
+        return Statement("if", None, branches=tuple(branches))
+
+    def _block(self) -> tuple[Statement, ...]:
+        self._skip(" \t\r\n")
+        if self.text[self.at : self.at + 1] != "{":
+            raise NotEmulated(self._rest())
+        self.at += 1
+        found = self.statements("}")
+        if self.at >= len(self.text):
+            raise NotEmulated("a block without its end")
+        self.at += 1
+        return tuple(found)
 
     def _pipeline(self) -> Pipeline:
         elements = [self._element()]
@@ -175,17 +174,62 @@ class Reader:
         self._skip()
         if self.text.startswith("& ", self.at):
             raise NotEmulated(self._rest())
-        if self.text[self.at : self.at + 1] in "$'\"(" or _NUMBER.match(self.text, self.at):
-            return self._values()
+        if (
+            self.text[self.at : self.at + 1] in "$'\"(!"
+            or _NUMBER.match(self.text, self.at)
+            or self._negates()
+        ):
+            return self._operation()
         start, word = self.at, self._match(_WORD)
         if word is None:
             raise NotEmulated(self._rest())
         arguments: list[Expression | Flag] = []
         while not self._ended():
-            arguments.append(self._argument())
+            if self._match(_REDIRECTION) is None:
+                arguments.append(self._argument())
         return Invocation(word.group(), tuple(arguments), self.text[start : self.at].strip())
 
+    def _negates(self) -> bool:
+        found = _WORD_OPERATOR.match(self.text, self.at)
+        return found is not None and found.group(1).lower() == "not"
+
+    def _operation(self, level: int = 0) -> Expression:
+        if level == len(_OPERATORS):
+            return self._operand()
+        left = self._operation(level + 1)
+        while (operator := self._operator(_OPERATORS[level])) is not None:
+            self._skip(" \t\r\n")
+            left = Operation(operator, left, self._operation(level + 1))
+        return left
+
+    def _operator(self, known: tuple[str, ...]) -> str | None:
+        self._skip()
+        word = _WORD_OPERATOR.match(self.text, self.at)
+        if word is not None:
+            name = word.group(1).lower().removeprefix("i")
+            if name in known or (name == "n" and "in" in known):
+                self.at = word.end()
+                return name if name != "n" else "in"
+            return None
+        sign = self.text[self.at : self.at + 1]
+        if sign and sign in known and self.text[self.at + 1 : self.at + 2].isspace():
+            self.at += 1
+            return sign
+        return None
+
+    def _operand(self) -> Expression:
+        self._skip()
+        if self.text[self.at : self.at + 1] == "!":
+            self.at += 1
+            return Operation("not", None, self._operand())
+        if self._negates():
+            self._match(_WORD_OPERATOR)
+            return Operation("not", None, self._operand())
+        return self._values()
+
     def _argument(self) -> Expression | Flag:
+        if self.text[self.at : self.at + 1] == "{":
+            return Block(self._block())
         flag = self._match(_FLAG)
         return Flag(flag.group(1)) if flag is not None else self._values(bare=True)
 
@@ -203,9 +247,18 @@ class Reader:
         value = self._plain(bare=bare)
         while (member := self._match(_MEMBER)) is not None:
             if self.text[self.at : self.at + 1] == "(":
-                raise NotEmulated(f"the method {member.group(1)}")
-            value = Member(value, member.group(1))
+                value = self._call(value, member.group(1))
+            else:
+                value = Member(value, member.group(1))
         return value
+
+    def _call(self, value: Expression, name: str) -> Call:
+        if name.lower() not in METHODS:
+            raise NotEmulated(f"the method {name}")
+        if self.text.startswith("()", self.at):
+            self.at += 2
+            return Call(value, name.lower(), ())
+        return Call(value, name.lower(), (self._group(),))
 
     def _plain(self, *, bare: bool) -> Expression:
         first = self.text[self.at : self.at + 1]
@@ -220,7 +273,9 @@ class Reader:
             return Variable((name.group(1) or name.group(2)).lower())
         number = self._match(_NUMBER)
         if number is not None:
-            return Literal(float(number.group()) if "." in number.group() else int(number.group()))
+            size = _SIZES[(number.group(2) or "").upper()]
+            plain = number.group(1)
+            return Literal((float(plain) if "." in plain else int(plain)) * size)
         word = self._match(_WORD) if bare else None
         if word is None:
             raise NotEmulated(self._rest())

@@ -32,6 +32,18 @@ Ask = Callable[[str], Ran]
         ("Test-Path C:\\nothing", "False\r\n"),
         ("$true", "True\r\n"),
         ("Write-Output 1 | Out-Null; 2.5", "2.5\r\n"),
+        ("if ('a' -eq 'A') { 'same' } else { 'other' }", "same\r\n"),
+        ("if (1 -gt 2) { 'a' } elseif (2GB -ge 2000) { 'b' } else { 'c' }", "b\r\n"),
+        ("if ('x', 'Y' -contains 'y' -and -not $null) { 'in' }", "in\r\n"),
+        ("if (Get-Command nothing -ErrorAction SilentlyContinue) { 'there' } else { 'not' }", "not\r\n"),
+        ('$n = 7 - 2 * 3; "<$n>"', "<1>\r\n"),
+        ("'{0,-4}|{1,6:N1}|{2}' -f 'a', 1234.55, 'b'", "a   |1,234.5|b\r\n"),
+        ("'b', 'c', 'a' | Sort-Object | ForEach-Object { \"[$_]\" }", "[a]\r\n[b]\r\n[c]\r\n"),
+        (
+            "Get-Service | Where-Object { $_.Status -ne 'Running' } | ForEach-Object { $_.Name }",
+            "wuauserv\r\nBITS\r\n",
+        ),
+        ("' A '.Trim().ToLower()", "a\r\n"),
     ],
 )
 def test_a_script_is_played(script: str, stdout: str | None, ask: Ask) -> None:
@@ -60,10 +72,12 @@ def test_exit_codes_are_those_of_powershell(script: str, code: int, ask: Ask) ->
     "script",
     [
         "Get-Process",
-        "if ($true) { 'x' }",
+        "if ($true) { Get-Process }",
+        "if ($true) { 'x' ",
         "foreach ($x in 1..3) { $x }",
         "[int]'3'",
-        "'a' -eq 'b'",
+        "'a' -bxor 'b'",
+        "Restart-Service Spooler; 'a' | ForEach-Object { Get-Process }",
         "$x.ToUpper()",
         "& 'C:\\program.exe'",
         "Restart-Service Spooler; Invoke-Expression 'x'",
