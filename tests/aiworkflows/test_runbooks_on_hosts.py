@@ -72,6 +72,7 @@ def state(hosts: Hosts, *words: str) -> str:
     [
         ("collect-facts", {"distribution": "debian", "package_manager": "apt-get", "reboot_needed": "no"}),
         ("disk-usage", {}),
+        ("installed-updates", {}),
         ("logged-in-users", {}),
         ("open-ports", {}),
         ("uptime-load", {}),
