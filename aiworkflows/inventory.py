@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiworkflows.automation_client import AutomationClient
+from aiworkflows.client_types import Target
+from aiworkflows.planners.naming import term
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,8 @@ class Inventory:
     targets: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
+    windows: frozenset[str] = frozenset()
+    """Terms of a target query that name Windows targets alone."""
 
 
 def read_inventory(client: AutomationClient) -> Inventory:
@@ -26,7 +30,19 @@ def read_inventory(client: AutomationClient) -> Inventory:
         targets=tuple(target.name for target in targets),
         environments=_sorted(target.environment for target in targets),
         platforms=_sorted(target.platform for target in targets),
+        windows=_of_windows_alone(targets),
     )
+
+
+def _of_windows_alone(targets: Iterable[Target]) -> frozenset[str]:
+    found: dict[str, set[str]] = {}
+    for target in targets:
+        named = [("name", target.name), ("env", target.environment), ("os", target.platform)]
+        named += [("group", name) for name in target.groups] + [("tag", name) for name in target.tags]
+        for field, name in named:
+            if name:
+                found.setdefault(term(field, name), set()).add(target.platform)
+    return frozenset(each for each, platforms in found.items() if platforms == {"windows"})
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:

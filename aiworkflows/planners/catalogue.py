@@ -110,8 +110,10 @@ class CataloguePlanner:
             return replace(
                 self._unsure(confidence, alternatives, hopeless=hopeless), words=" ".join(seen.told)
             )
-        parameters, questions = self._parameters(chosen, seen, given)
         targets, where = self._where(request, seen, names, given, changes=chosen.changes)
+        if given.runbook is None and chosen.on_windows and targets in inventory.windows:
+            chosen = self._runbooks[chosen.on_windows]
+        parameters, questions = self._parameters(chosen, seen, given)
         when = self._when(moment, given)
         asked = (*where, *questions, *when)
         return Plan(

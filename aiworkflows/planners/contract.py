@@ -1,6 +1,6 @@
 """What a planner is: a sentence, the inventory its author may see, and answers go in; a plan comes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -20,6 +20,9 @@ class InventoryView(Protocol):
     def environments(self) -> Sequence[str]: ...
     @property
     def platforms(self) -> Sequence[str]: ...
+    @property
+    def windows(self) -> Collection[str]:
+        """Terms of a target query (`group:web`) that name Windows targets alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ class Runbook:
     """A catalogue workflow with example requests, usable without a model.
 
     `verbs`, words or several in a row, point to it, those in `unless` away from it; `needs` are slots without
-    which it is hardly meant. "software-name" stands for any software, "quoted-text" for what is in quotes.
+    which it is hardly meant; `on_windows` is the runbook that does the same where all targets run Windows.
+    "software-name" stands for any software, "quoted-text" for what is in quotes.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Runbook:
     unless: frozenset[str]
     slots: Mapping[str, Mapping[str, str]]
     definition: Mapping[str, Any]
+    on_windows: str = ""
 
     @property
     def summary(self) -> str:
@@ -66,6 +68,7 @@ def load_runbook(path: Path) -> Runbook:
             unless=_words(data.get("unless", ())),
             slots=data["slots"],
             definition=data["workflow"],
+            on_windows=data.get("on_windows", ""),
         )
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise RunbookError(f"{path.name}: {type(error).__name__}: {error}") from error

@@ -37,6 +37,30 @@ def test_the_headline_request_is_ready() -> None:
     assert made.confidence > 0.5
 
 
+@pytest.mark.parametrize(
+    ("where", "runbook", "parameters"),
+    [
+        ("windows servers", "update-application", {"application": "git"}),
+        ("web servers", "update-package", {"package": "git"}),
+        ("all servers", "update-package", {"package": "git"}),
+    ],
+)
+def test_where_all_targets_run_windows_its_own_runbook_is_taken(
+    where: str, runbook: str, parameters: dict[str, str]
+) -> None:
+    inventory = Inventory(
+        groups=("web servers", "windows servers"), windows=frozenset({'group:"windows servers"'})
+    )
+    made = PLANNER.plan(f"update git on {where}", inventory)
+    assert (made.status, made.runbook, made.parameters) == ("ready", runbook, parameters)
+
+
+def test_a_runbook_that_a_person_chose_stays_also_on_windows() -> None:
+    inventory = Inventory(groups=("win",), windows=frozenset({"group:win"}))
+    made = PLANNER.plan("update git on win", inventory, Answers(runbook="update-package"))
+    assert made.runbook == "update-package"
+
+
 def test_a_runbook_is_among_the_three_alternatives_for_its_own_examples() -> None:
     missed = []
     for name, request_text in EXAMPLES:

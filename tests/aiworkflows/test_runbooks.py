@@ -40,6 +40,7 @@ CHANGES = {
     "security-updates",
     "start-service",
     "stop-service",
+    "update-application",
     "update-package",
 }
 # What they take away does not come back by itself.

@@ -15,6 +15,7 @@ from automation.definitions.schema import BODY_KINDS, read_workflow
 from automation.models import JobRun, StepResult
 from automation.submit import Submission, submit
 from opsportal.simulated_windows import SimulatedWindows
+from opsportal.simulated_windows.console import Console
 from tests.workers.spine import Spine
 from tests.workers.test_windows_runs import output_of
 from tests.workers.windows import WindowsFleet
@@ -75,7 +76,7 @@ GOOD: list[tuple[str, dict[str, Any], str, str]] = [
 
 
 def test_every_runbook_for_windows_is_carried_out_here() -> None:
-    assert {name for name, *_ in GOOD} == FOR_WINDOWS
+    assert {name for name, *_ in GOOD} | {"update-application"} == FOR_WINDOWS
 
 
 @pytest.mark.parametrize(("name", "parameters", "step", "printed"), GOOD, ids=lambda given: str(given)[:20])
@@ -147,3 +148,52 @@ def test_a_site_that_does_not_come_up_is_put_back(
     result = StepResult.objects.get(run=run, step_index=1)
     assert (run.status, result.verified, result.undone) == ("failed", False, True)
     assert machine.sites["shop"] == "Started"
+
+
+class Winget:
+    """What the bodies of update-application yield.
+
+    Neither winget nor scheduled tasks are played on the target, so this shows how the runbook's parts hang
+    together, and nothing of what is in them.
+    """
+
+    def __init__(self, simulated: SimulatedWindows, *, installs: str) -> None:
+        self.version, self.installs = "24.07", installs
+        self.machine = simulated.machine
+        simulated.script("winget knows no", play=self.record)
+        simulated.script("UPDATE_NOT_APPLICABLE", play=self.upgrade)
+        simulated.script("still to be installed", play=self.verify)
+        simulated.script("--force --version", play=self.put_back)
+
+    def record(self, console: Console) -> int:
+        self.machine.write(console.environment["OPSPORTAL_OUTPUT"], f"version={self.version}\r\n")
+        return 0
+
+    def upgrade(self, console: Console) -> int:
+        self.version = self.installs
+        return 0
+
+    def verify(self, console: Console) -> int:
+        console.out(f"{console.parameters['application']} is at {self.version}")
+        wanted = "24.07" if console.environment.get("OPSPORTAL_PHASE") == "undo" else "24.08"
+        return int(self.version != wanted)
+
+    def put_back(self, console: Console) -> int:
+        self.version = console.parameters["OUTPUT_version"]
+        return 0
+
+
+def test_an_application_is_updated_and_verified(spine: Spine, simulated: SimulatedWindows) -> None:
+    winget = Winget(simulated, installs="24.08")
+    run = carried_out(spine, "update-application", application="7zip.7zip")
+    assert (run.status, winget.version) == ("succeeded", "24.08")
+    assert "7zip.7zip is at 24.08" in output_of(run, "win01", "update").decode()
+    assert outputs(run) == {"version": "24.07"}
+
+
+def test_an_update_that_gave_another_version_is_put_back(spine: Spine, simulated: SimulatedWindows) -> None:
+    winget = Winget(simulated, installs="broken")
+    run = carried_out(spine, "update-application", application="7zip.7zip")
+    result = StepResult.objects.get(run=run, step_index=1)
+    assert (run.status, result.verified, result.undone) == ("failed", False, True)
+    assert winget.version == "24.07"
