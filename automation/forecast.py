@@ -15,6 +15,8 @@ from automation.models.results import UNFINISHED
 ALREADY_SO = "check.already_so"
 WOULD_CHANGE = "check.would_change"
 NOT_RUN = "dry_run"
+HARMLESS_SKIPS = ("condition.false", NOT_RUN)
+"""Codes of steps that were skipped because there was nothing for them to do."""
 Answer = Literal["would_change", "already_so", "not_checked", "looked", "not_needed", "failed", "open"]
 ANSWERS: tuple[Answer, ...] = (
     *("would_change", "already_so", "not_checked", "looked", "not_needed", "failed", "open"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from automation.belonging import Candidate
 from automation.choose import LeftOut
-from automation.models import JobRun, ResultState, RunTarget, Target
+from automation.forecast import HARMLESS_SKIPS
+from automation.models import JobRun, ResultState, RunTarget, StepResult, Target
 
 Which = Literal["all", "failed"]
 WHICH: tuple[str, ...] = get_args(Which)
@@ -21,7 +22,8 @@ class Repeat:
 
     `targets` are ids and names, without those that were deleted since, which are in `gone`. `unknown` are
     names: how a step ended there nobody knows, so that it may now be done twice. `from_step` is the first
-    step that runs, empty for all steps.
+    step that runs, empty for all steps; `unready` are names of targets on which a step before it did not
+    succeed.
     """
 
     run: JobRun
@@ -30,6 +32,7 @@ class Repeat:
     unknown: frozenset[str]
     gone: tuple[str, ...]
     from_step: str = ""
+    unready: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, run: JobRun, which: Which, *, from_step: str = "") -> Repeat:
@@ -59,8 +62,19 @@ class Repeat:
         """In words, why it is in the plan."""
         name = self.targets[candidate.target.pk]
         if name in self.unknown:
-            return [f"how it ended in run {self.run.pk} is unknown: it may be done twice here"]
-        return [f"{'not good' if self.which == 'failed' else 'a target'} in run {self.run.pk}"]
+            why = [f"how it ended in run {self.run.pk} is unknown: it may be done twice here"]
+        else:
+            why = [f"{'not good' if self.which == 'failed' else 'a target'} in run {self.run.pk}"]
+        if name in self.unready:
+            why.append(f"a step before {self.from_step!r} did not succeed here in run {self.run.pk}")
+        return why
+
+    def beginning_after(self, before: int) -> Repeat:
+        """The same, where the first `before` steps of the earlier run are left out."""
+        rows = RunTarget.objects.filter(run=self.run, name__in=self.targets.values())
+        lacking = StepResult.objects.filter(run_target__in=rows, step_index__lt=before)
+        lacking = lacking.exclude(state=ResultState.SUCCEEDED).exclude(code__in=HARMLESS_SKIPS)
+        return replace(self, unready=frozenset(lacking.values_list("run_target__name", flat=True)))
 
     def missing(self, usable: Iterable[Target]) -> tuple[LeftOut, ...]:
         """Those that cannot be taken, for they are no more, or not for the person who asks."""
@@ -71,7 +85,7 @@ class Repeat:
     def as_dict(self) -> dict[str, Any]:
         """What the plan and the API say of it."""
         told = {"run": self.run.pk, "targets": self.which, "unknown": sorted(self.unknown)}
-        return told | {"from_step": self.from_step or None}
+        return told | {"from_step": self.from_step or None, "unready": sorted(self.unready)}
 
 
 def _first_step(run: JobRun) -> str:

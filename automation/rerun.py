@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from automation.definitions.errors import ParameterFinding
+from automation.definitions.expanding import origins
 from automation.definitions.query import parse
 from automation.definitions.schema import Workflow, read_workflow
 from automation.definitions.starting import starting_at
@@ -64,7 +65,10 @@ def rerun(earlier: JobRun, wanted: Again) -> Submission:
     header = json.loads(earlier.header)
     workflow = workflow_of(earlier, header)
     if wanted.from_step:
+        made_of = [step.name for step in origins(workflow, parameters_of(header, workflow))]
         workflow = starting_at(workflow, wanted.from_step)
+        kept = {step.name for step in workflow.steps}
+        repeat = repeat.beginning_after(sum(name not in kept for name in made_of))
     asked_before = earlier.participants.filter(part=Participant.Part.REQUESTER).select_related("user")
     owner = [wanted.token.user] if wanted.token is not None else []
     return Submission(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from automation.forecast import HARMLESS_SKIPS
 from automation.live.snapshot import Snapshot
 from automation.models import Attempt, AttemptState, ResultState, StepResult
-from automation.workers.sequence import HARMLESS_SKIPS
 
 BAD: Final = ("failed", "timed_out", "unreachable", "unknown", "blocked")
 # Symbol and word: colour never tells anything alone. The page's script is handed this very table.

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from automation.forecast import HARMLESS_SKIPS
 from automation.libraries.envelope import End
 from automation.models import Attempt, AttemptState, JobRun, ResultState, RunStatus
 from automation.models.results import GOOD
 from automation.workers.recorder import Recorder
-from automation.workers.sequence import HARMLESS_SKIPS
 from automation.workers.settle import (
     LOOK,
     Verdict,

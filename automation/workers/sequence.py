@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from automation.definitions.schema import Bodies, Step, Workflow
-from automation.forecast import NOT_RUN
+from automation.forecast import HARMLESS_SKIPS, NOT_RUN
 from automation.models import Attempt, AttemptState, ResultState, StepResult
 
 BodyName = Literal["run", "check", "verify", "undo"]
-HARMLESS_SKIPS = ("condition.false", NOT_RUN)
 UNDOABLE = (ResultState.FAILED, ResultState.TIMED_OUT)
 
 

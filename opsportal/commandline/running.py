@@ -139,6 +139,8 @@ def rerun(  # the options of a command line
             here.paper.say(
                 f"How it ended in run {run} is unknown, so it may be done twice: {', '.join(unknown)}"
             )
+        if unready := (made.repeats or {}).get("unready"):
+            here.paper.say(f"A step before {from_step} did not succeed in run {run} on: {', '.join(unready)}")
         _see(here, made, no_wait, timeout)
 
 

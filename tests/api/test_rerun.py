@@ -91,7 +91,13 @@ def test_both_runs_tell_of_each_other(operator: APIClient, submit_as: Submit) ->
     first = end(submit_as(operator))
     second = again(operator, first).json()["id"]
     shown = operator.get(f"/api/v1/runs/{second}/").json()
-    assert shown["repeats"] == {"run": first.pk, "targets": "all", "unknown": [], "from_step": None}
+    assert shown["repeats"] == {
+        "run": first.pk,
+        "targets": "all",
+        "unknown": [],
+        "from_step": None,
+        "unready": [],
+    }
     assert (shown["reason"], shown["repeated_by"]) == (f"Run {first.pk} again", [])
     assert operator.get(f"/api/v1/runs/{first.pk}/").json()["repeated_by"] == [second]
     listed = {run["id"]: run["repeats"] for run in operator.get("/api/v1/runs/").json()["results"]}
@@ -103,7 +109,13 @@ def test_where_it_failed_means_every_target_that_is_not_good_and_names_the_unkno
 ) -> None:
     first = end(submit_as(operator), web1="failed", web3="unknown")
     told = again(operator, first, targets="failed").json()
-    assert told["repeats"] == {"run": first.pk, "targets": "failed", "unknown": ["web3"], "from_step": None}
+    assert told["repeats"] == {
+        "run": first.pk,
+        "targets": "failed",
+        "unknown": ["web3"],
+        "from_step": None,
+        "unready": [],
+    }
     second = JobRun.objects.get(pk=told["id"])
     assert names(second) == ["web1", "web3"]
     leaves = operator.get(f"/api/v1/runs/{second.pk}/plan/").json()["results"]
@@ -197,6 +209,21 @@ def test_a_run_again_begins_at_the_step_it_is_told_and_so_does_its_own_repetitio
     assert [step["name"] for step in header["workflow"]["steps"]] == ["switch", "look"]
     third = JobRun.objects.get(pk=again(operator, end(second)).json()["id"])
     assert [row.step for row in third.results.order_by("step_index")] == ["switch", "look"]
+
+
+def test_targets_on_which_a_step_before_did_not_succeed_are_named(
+    operator: APIClient, submit_as: Submit
+) -> None:
+    steps = [{**IN_STEPS["steps"][0], "for_each": ["a", "b"]}, *IN_STEPS["steps"][1:]]
+    first = end(submit_as(operator, definition=IN_STEPS | {"steps": steps}, parameters={}))
+    states = {("web1", "fetch [b]"): "skipped", ("web2", "fetch [a]"): "failed", ("web3", "switch"): "failed"}
+    for (target, step), state in states.items():
+        first.results.filter(run_target__name=target, step=step).update(state=state, code="run.cancelled")
+    told = again(operator, first, from_step="switch").json()
+    assert told["repeats"]["unready"] == ["web1", "web2"]
+    leaves = operator.get(f"/api/v1/runs/{told['id']}/plan/").json()["results"]
+    assert leaves[1]["leaf"]["why"][1] == f"a step before 'switch' did not succeed here in run {first.pk}"
+    assert len(leaves[2]["leaf"]["why"]) == 1
 
 
 def test_a_stored_workflow_begins_at_the_step_in_its_version(
