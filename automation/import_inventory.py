@@ -283,10 +283,15 @@ class _Importer:
     def _credential(self, login: Login) -> Credential:
         known = self._known_logins(login)
         for credential, secrets in known:
-            if getattr(secrets, login.kind) == login.secret:
+            same = credential.certificate.split() == login.certificate.split() or not login.certificate
+            if same and getattr(secrets, login.secret_name) == login.secret:
                 return credential
-        secrets = CredentialSecrets(**{login.kind: login.secret})
-        credential = Credential(name=_free_name(login), kind=login.kind, username=login.user)
+        secrets = CredentialSecrets(**{login.secret_name: login.secret})
+        credential = Credential(
+            name=_free_name(login), kind=login.kind, username=login.user, certificate=login.certificate
+        )
+        credential.check_certificate(before=None)
+        credential.clean()
         credential.replace_secrets(secrets)
         known.append((credential, secrets))
         self._credentials[credential.name] = credential

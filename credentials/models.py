@@ -13,6 +13,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from credentials.certificates import Certificate, CertificateError, read_certificate
+from credentials.client_certificates import (
+    ClientCertificate,
+    ClientCertificateError,
+    read_client_certificate,
+)
 from credentials.fields import StrictEncryptedTextField
 from credentials.rules import CredentialError, CredentialSecrets, check_secrets
 from credentials.sealed import DecryptionError
@@ -64,6 +69,8 @@ class Credential(models.Model):
 
         PASSWORD = "password", "Password"
         PRIVATE_KEY = "private_key", "Private key"
+        KEYTAB = "keytab", "Kerberos keytab"
+        CLIENT_CERTIFICATE = "client_certificate", "Client certificate"
         VAULT = "vault", "Kept in Vault or OpenBao"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -80,7 +87,9 @@ class Credential(models.Model):
     key_type = models.CharField(max_length=64, null=True, editable=False)
     key_fingerprint = models.CharField(max_length=64, null=True, editable=False)
     certificate = models.TextField(
-        blank=True, help_text="OpenSSH user certificate for the private key: the file that ends in -cert.pub."
+        blank=True,
+        help_text="For a private key: its OpenSSH user certificate, the file that ends in -cert.pub. "
+        "For a client certificate: it, as PEM, and those of its authorities, if any.",
     )
     enabled = models.BooleanField(default=True)
     expires_at = models.DateTimeField(
@@ -108,10 +117,13 @@ class Credential(models.Model):
         return self.name
 
     def clean(self) -> None:
+        if self.kind == self.Kind.CLIENT_CERTIFICATE:
+            self._end_with_certificate()
+            return
         if not self.certificate:
             return
         if self.kind != self.Kind.PRIVATE_KEY:
-            raise ValidationError({"certificate": "Only a private key has a certificate."})
+            raise ValidationError({"certificate": "Only a private key and a client certificate have one."})
         try:
             found = read_certificate(self.certificate)
         except CertificateError as error:
@@ -120,11 +132,49 @@ class Credential(models.Model):
             raise ValidationError({"certificate": "This is a certificate for hosts. Give one for users."})
         self.certificate = " ".join(self.certificate.split()[:2])
 
+    def _end_with_certificate(self) -> None:
+        """A client certificate ends when it says so; only an earlier end may be set. A new one brings its
+        own end, unless another was set at the same time."""
+        facts = self.client_certificate_facts
+        if facts is None:
+            return  # told with the secrets, of which it is a part
+        self.certificate = facts.pem
+        stored = Credential.objects.filter(pk=self.pk).values_list("certificate", "expires_at").first()
+        if stored is not None and stored[0] != facts.pem and stored[1] == self.expires_at:
+            self.expires_at = None
+        self.expires_at = min(self.expires_at or facts.ends_at, facts.ends_at)
+
+    @property
+    def client_certificate_facts(self) -> ClientCertificate | None:
+        """What the client certificate says of itself; None for another kind, or where it cannot be read."""
+        if self.kind != self.Kind.CLIENT_CERTIFICATE:
+            return None
+        try:
+            return read_client_certificate(self.certificate)
+        except ClientCertificateError:
+            return None
+
+    def check_certificate(self, *, before: "Credential | None") -> None:
+        """Raise CredentialError where a client certificate that is to be stored anew has expired."""
+        facts = self.client_certificate_facts
+        if facts is not None and facts.expired and (before is None or before.certificate != facts.pem):
+            raise CredentialError(
+                "credential.certificate_expired",
+                "certificate",
+                f"The certificate expired on {facts.ends_at:%Y-%m-%d %H:%M} UTC. Have a new one issued.",
+            )
+
+    def check_fit(self) -> None:
+        """Raise CredentialError unless the stored secrets go with this login name and certificate."""
+        if self.kind in (self.Kind.KEYTAB, self.Kind.CLIENT_CERTIFICATE):
+            check_secrets(self.kind, self.secrets(), username=self.username, certificate=self.certificate)
+
     @property
     def certificate_facts(self) -> Certificate | None:
-        """What the stored certificate says of itself; None when there is none that can be read."""
+        """What the OpenSSH certificate says of itself; None when there is none that can be read."""
         try:
-            return read_certificate(self.certificate) if self.certificate else None
+            is_one = self.certificate and self.kind == self.Kind.PRIVATE_KEY
+            return read_certificate(self.certificate) if is_one else None
         except CertificateError:
             return None
 
@@ -202,6 +252,7 @@ class Credential(models.Model):
         passphrase: Secret | None = None,
         become_password: Secret | None = None,
         vault_secret: Secret | None = None,
+        keytab: Secret | None = None,
     ) -> None:
         """Change the secrets given, keep the others, and save; a new row is inserted.
 
@@ -212,7 +263,7 @@ class Credential(models.Model):
         Raises CredentialError; DecryptionError where the stored secrets cannot be read (`replace_secrets`
         does not read them); KeysUnusable. Then nothing has changed.
         """
-        given = CredentialSecrets(password, private_key, passphrase, become_password, vault_secret)
+        given = CredentialSecrets(password, private_key, passphrase, become_password, vault_secret, keytab)
         with transaction.atomic():
             stored = self._locked().secrets()
             if private_key is not None:
@@ -229,7 +280,7 @@ class Credential(models.Model):
         return self if self._state.adding else Credential.objects.select_for_update().get(pk=self.pk)
 
     def _store(self, secrets: CredentialSecrets) -> None:
-        facts = check_secrets(self.kind, secrets)
+        facts = check_secrets(self.kind, secrets, username=self.username, certificate=self.certificate)
         stored = self._locked()
         if stored._holds(secrets):
             self.sealed, self.version = stored.sealed, stored.version

@@ -39,6 +39,8 @@ def try_credential(credential: Credential) -> Trial:
     """
     try:
         secrets = credential.login_secrets()
+        if credential.kind != Credential.Kind.VAULT:
+            credential.check_fit()
         if secrets.private_key is not None:
             key_facts(secrets.private_key, secrets.passphrase)
     except VaultUnusable as error:

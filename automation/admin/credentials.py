@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from django import forms
@@ -13,21 +14,34 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanWidget,
+)
 
 from automation.addresses import check_username
 from automation.admin_base import NOTHING, SHOWN, PortalModelAdmin, display, links, moment
 from automation.login_choice import is_used
 from automation.models import EnvironmentDefault
+from credentials.keytabs import LARGEST as LARGEST_KEYTAB
 from credentials.models import Credential
 from credentials.rules import CredentialError, CredentialSecrets, check_secrets
 from credentials.sealed import DecryptionError
 from credentials.secret import Secret
 from credentials.trial import try_credential
 
-SECRETS = ("password", "private_key", "passphrase", "become_password", "vault_secret")
+SECRETS = ("password", "private_key", "passphrase", "become_password", "vault_secret", "keytab")
 USERS = ("target", "group", "environment")
-OF_A_KEY = ("private_key", "passphrase")
+BELONG = {
+    Credential.Kind.PASSWORD: ("password", "become_password"),
+    Credential.Kind.PRIVATE_KEY: ("password", "private_key", "passphrase", "become_password"),
+    Credential.Kind.KEYTAB: ("keytab",),
+    Credential.Kind.CLIENT_CERTIFICATE: ("private_key", "passphrase"),
+    Credential.Kind.VAULT: ("vault_secret",),
+}
+"""Which stored secrets go with a kind; what does not is dropped with the kind before."""
 VAULT_HELP = (
     "For kind vault: where the secrets are, in a key-value engine of version 2. Like "
     '{"address": "https://vault.example.org:8200", "path": "linux/web", "keys": {"password": "pw"}}; '
@@ -63,11 +77,18 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
     passphrase = _secret("Passphrase of the key")
     become_password = _secret("Password for sudo")
     vault_secret = _secret("Token or secret id for Vault")
+    keytab = forms.FileField(
+        label="Keytab",
+        required=False,
+        widget=UnfoldAdminFileFieldWidget(),
+        help_text="",
+    )
     remove_password = _removal("password")
     remove_private_key = _removal("private key")
     remove_passphrase = _removal("passphrase")
     remove_become_password = _removal("password for sudo")
     remove_vault_secret = _removal("token or secret id")
+    remove_keytab = _removal("keytab")
 
     class Meta:
         model = Credential
@@ -90,7 +111,12 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         given = super().clean() or {}
         if "kind" in given:
             try:
-                check_secrets(given["kind"], self.secrets_after())
+                check_secrets(
+                    given["kind"],
+                    self.secrets_after(),
+                    username=given.get("username", ""),
+                    certificate=given.get("certificate", ""),
+                )
                 self._check_entry(given)
             except CredentialError as error:
                 self.add_error(error.field.partition(".")[0], error)
@@ -99,12 +125,23 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
     def clean_vault(self) -> dict[str, Any]:
         return self.cleaned_data["vault"] or {}
 
+    def clean_keytab(self) -> str:
+        """The file in base64; empty where none was sent."""
+        file = self.cleaned_data["keytab"]
+        if not file:
+            return ""
+        if file.size > LARGEST_KEYTAB:
+            raise forms.ValidationError("The file is too large for a keytab.")
+        return base64.b64encode(file.read()).decode()
+
     def _check_entry(self, given: dict[str, Any]) -> None:
         typed = given.get("vault_secret")
         before = Credential.objects.filter(pk=self.instance.pk).first()
-        Credential(kind=given["kind"], vault=given.get("vault", {})).check_entry(
-            before=before, proof=Secret(typed) if typed else None
+        after = Credential(
+            kind=given["kind"], vault=given.get("vault", {}), certificate=given.get("certificate", "")
         )
+        after.check_entry(before=before, proof=Secret(typed) if typed else None)
+        after.check_certificate(before=before)
 
     def secrets_after(self) -> CredentialSecrets:
         """What will be stored: what was, without what is removed, with what was typed."""
@@ -112,17 +149,10 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         kept = dict((_stored(self.instance) or CredentialSecrets()).items())
         if given.get("private_key"):
             kept.pop("passphrase", None)  # it belonged to the key before
-        kept = {name: secret for name, secret in kept.items() if _belongs(name, given.get("kind"))}
+        kept = {name: secret for name, secret in kept.items() if name in BELONG[given["kind"]]}
         kept = {name: secret for name, secret in kept.items() if not given.get(f"remove_{name}")}
         typed = {name: Secret(given[name]) for name in SECRETS if given.get(name)}
         return CredentialSecrets(**(kept | typed))
-
-
-def _belongs(name: str, kind: str | None) -> bool:
-    """Whether a stored secret of this name goes with the kind; what does not is dropped."""
-    if kind == Credential.Kind.VAULT or name == "vault_secret":
-        return kind == Credential.Kind.VAULT and name == "vault_secret"
-    return kind != Credential.Kind.PASSWORD or name not in OF_A_KEY
 
 
 def _stored(credential: Credential) -> CredentialSecrets | None:
@@ -167,9 +197,10 @@ class CredentialAdmin(PortalModelAdmin):
             },
         ),
         (
-            "User certificate",
+            "Certificate",
             {
-                "description": "Public: signed for the private key above by an authority that targets trust.",
+                "description": "Public: signed for the private key above by an authority that targets trust. "
+                "For kind private key one of OpenSSH, for kind client certificate PEM.",
                 "fields": ("certificate", "certificate_state"),
             },
         ),
@@ -217,6 +248,12 @@ class CredentialAdmin(PortalModelAdmin):
 
     @display(description="what it says")
     def certificate_state(self, credential: Credential) -> str:
+        shown = credential.client_certificate_facts
+        if shown is not None:
+            state = "expired" if shown.expired else "valid"
+            names = f", for {', '.join(shown.names)}" if shown.names else ""
+            until = f"{shown.ends_at:%Y-%m-%d %H:%M UTC}"
+            return f"{state}, until {until}, {shown.subject}{names}, issued by {shown.issuer}"
         found = credential.certificate_facts
         if found is None:
             return NOTHING

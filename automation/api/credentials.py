@@ -22,7 +22,7 @@ from credentials.sealed import DecryptionError
 from credentials.secret import Secret
 from credentials.trial import try_credential
 
-SECRETS = ("password", "private_key", "passphrase", "become_password", "vault_secret")
+SECRETS = ("password", "private_key", "passphrase", "become_password", "vault_secret", "keytab")
 READ_ONLY = (
     "version",
     "key_type",
@@ -44,6 +44,10 @@ SCOPES = {
 class CredentialSerializer(StrictModel):
     """A login. A secret that is left out stays as it is; answers only say which ones there are.
 
+    `keytab` is the file in base64, with `username` as its principal `name@REALM`. `certificate` is an OpenSSH
+    user certificate of a `private_key`, or the PEM text of a `client_certificate`, whose `expires_at` is its
+    own end, or an earlier one.
+
     `used_by` names what names it, in answers about one credential.
     """
 
@@ -54,6 +58,8 @@ class CredentialSerializer(StrictModel):
     certificate = Text(required=False, allow_blank=True, max_length=64 * 1024)
     certificate_facts = serializers.SerializerMethodField()
     vault_secret = SecretText()
+    keytab = SecretText()
+    client_certificate_facts = serializers.SerializerMethodField()
     vault = Mapped(required=False)
 
     class Meta:
@@ -66,6 +72,7 @@ class CredentialSerializer(StrictModel):
             "enabled",
             "certificate",
             "certificate_facts",
+            "client_certificate_facts",
             "vault",
             "expires_at",
             *READ_ONLY,
@@ -98,6 +105,22 @@ class CredentialSerializer(StrictModel):
             "expired": found.expired(),
         }
 
+    def get_client_certificate_facts(self, credential: Credential) -> dict[str, Any] | None:
+        """What the client certificate says of itself; null for other kinds."""
+        found = credential.client_certificate_facts
+        if found is None:
+            return None
+        return {
+            "subject": found.subject,
+            "issuer": found.issuer,
+            "serial": found.serial,
+            "names": list(found.names),
+            "fingerprint": found.fingerprint,
+            "begins_at": found.begins_at,
+            "ends_at": found.ends_at,
+            "expired": found.expired,
+        }
+
     def validate_username(self, value: str) -> str:
         check_username(value)
         return value
@@ -123,6 +146,7 @@ class CredentialSerializer(StrictModel):
                 before = Credential.objects.select_for_update().filter(pk=credential.pk).first()
                 after = Credential(**{"kind": credential.kind, "vault": credential.vault} | values)
                 after.check_entry(before=before, proof=given.get("vault_secret"))
+                after.check_certificate(before=before)
                 if credential.pk is None:
                     for name, value in values.items():
                         setattr(credential, name, value)
@@ -132,11 +156,15 @@ class CredentialSerializer(StrictModel):
                     if fresh:  # the key of the former kind goes with its secrets, below
                         credential.key_fingerprint = None
                         touched += ("key_fingerprint",)
+                    if "certificate" in values and "expires_at" not in values:
+                        touched += ("expires_at",)  # a client certificate brings its own
                     self.saved(credential, values, touched=touched)
                 if fresh:
                     credential.replace_secrets(CredentialSecrets(**given))
                 elif given:
                     credential.set_secrets(**given)
+                elif {"username", "certificate"} & values.keys():
+                    credential.check_fit()
         except CredentialError as error:
             text = error.messages[0]
             raise Problem(

@@ -12,7 +12,8 @@ from automation.definitions.errors import DefinitionError, Finding
 from automation.definitions.file_scripts import fetching_script, file_scripts
 from automation.definitions.parameter_types import Value
 from automation.definitions.schema import MAX_STEPS, Bodies, Step, Workflow
-from automation.definitions.step_kinds import REBOOT_BASH, REBOOT_POWERSHELL
+from automation.definitions.step_kinds import REBOOT_BASH, REBOOT_POWERSHELL, Download, Upload
+from automation.definitions.windows_file_scripts import windows_fetching_script, windows_file_scripts
 
 MAX_STEP_NAME = 100
 
@@ -66,15 +67,28 @@ def _items(step: Step, parameters: Mapping[str, Value]) -> list[str] | None:
 
 def _as_script(step: Step, hashes: Mapping[str, str]) -> Step:
     if step.upload is not None:
-        scripts = file_scripts(step.upload, sha256=hashes[step.upload.file])
-        bodies = {kind: Bodies(bash=script) for kind, script in scripts.items()}
-        return _changed(step, upload=None, **bodies)
+        return _changed(step, upload=None, **_putting(step.upload, hashes[step.upload.file]))
     if step.download is not None:
-        return _changed(step, download=None, run=Bodies(bash=fetching_script(step.download)))
+        return _changed(step, download=None, run=_fetching(step.download))
     if step.reboot is not None:
         restart = Bodies(bash=REBOOT_BASH, powershell=REBOOT_POWERSHELL)
         return _changed(step, run=restart, reboot=None, reboots=True, timeout=step.reboot.timeout)
     return step
+
+
+def _putting(upload: Upload, sha256: str) -> dict[str, Bodies]:
+    """The bodies for each platform that the step names a place for."""
+    bash = file_scripts(upload, sha256=sha256) if upload.to else {}
+    powershell = windows_file_scripts(upload, sha256=sha256) if upload.to_windows else {}
+    kinds = bash.keys() | powershell.keys()
+    return {kind: Bodies(bash=bash.get(kind), powershell=powershell.get(kind)) for kind in kinds}
+
+
+def _fetching(download: Download) -> Bodies:
+    return Bodies(
+        bash=fetching_script(download) if download.source else None,
+        powershell=windows_fetching_script(download) if download.source_windows else None,
+    )
 
 
 def _changed(step: Step, **fields: Any) -> Step:

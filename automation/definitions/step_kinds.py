@@ -1,8 +1,9 @@
 """What a step may have beside its scripts: a rule for trying again, and the kinds that need no script."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from automation.definitions.durations import Seconds
 from automation.definitions.parameter_types import Text
@@ -12,6 +13,7 @@ MAX_DOWNLOAD = 64 * 1024 * 1024
 FILE_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,31}"
 OWNER_PATTERN = rf"^(?:{_NAME}(?::{_NAME})?)?$"
+_WINDOWS_PLACE = re.compile(r'[A-Za-z]:(?:\\[^\\/:*?"<>|]+)+')
 MAX_DELAY = 3600
 MAX_REBOOT = 7200
 RetryOn = Literal["failed", "timed_out", "unreachable"]
@@ -60,6 +62,8 @@ class Retry(Part):
 
 
 def _check_place(path: str) -> str:
+    if not path:
+        return path  # none on this platform; whether there is one at all is looked at below
     parts = path.split("/")
     if not path.startswith("/") or path.endswith("/") or not path.isprintable():
         raise ValueError("must be an absolute path of a file, in one line")
@@ -68,25 +72,58 @@ def _check_place(path: str) -> str:
     return path
 
 
+def _check_windows_place(path: str) -> str:
+    if not path:
+        return path
+    parts = path.split("\\")[1:]
+    if not _WINDOWS_PLACE.fullmatch(path) or not path.isprintable():
+        raise ValueError("must be an absolute path of a file, like C:\\app\\app.conf")
+    if any(part.endswith((".", " ")) for part in parts):
+        raise ValueError("must not hold parts that end with a dot or a space: Windows drops those")
+    return path
+
+
+Place = Annotated[Text, Field(max_length=1000), AfterValidator(_check_place)]
+WindowsPlace = Annotated[Text, Field(max_length=250), AfterValidator(_check_windows_place)]
+
+
 class Upload(Part):
     """Put a file of the portal (the newest of that name when the plan is frozen) in place on the target.
 
-    Without an owner it belongs to the login, or with become to root.
+    `to` is its place on Linux targets, where without an owner it belongs to the login, or with become to
+    root; `to_windows` that on Windows targets, where it has the permissions of the former file or its folder.
     """
 
     file: Annotated[Text, Field(pattern=FILE_NAME_PATTERN)]
-    to: Annotated[Text, Field(max_length=1000), AfterValidator(_check_place)]
+    to: Place = ""
+    to_windows: WindowsPlace = ""
     mode: Annotated[Text, Field(pattern=r"^[0-7]{3,4}$")] = "0644"
     owner: Annotated[Text, Field(pattern=OWNER_PATTERN)] = ""
 
+    @model_validator(mode="after")
+    def _check_there_is_a_place(self) -> Self:
+        if not (self.to or self.to_windows):
+            raise ValueError("an upload needs `to`, `to_windows`, or both")
+        return self
+
 
 class Download(Part):
-    """Keep a copy of the target's file in the portal, when it has `limit` bytes at most."""
+    """Keep a copy of the target's file in the portal, when it has `limit` bytes at most.
 
-    source: Annotated[Text, Field(max_length=1000, alias="from"), AfterValidator(_check_place)]
+    `from` is its place on Linux targets, `from_windows` that on Windows targets.
+    """
+
+    source: Annotated[Place, Field(alias="from")] = ""
+    source_windows: Annotated[WindowsPlace, Field(alias="from_windows")] = ""
     limit: Annotated[StrictInt, Field(ge=1, le=MAX_DOWNLOAD)] = 10 * 1024 * 1024
 
     model_config = ConfigDict(serialize_by_alias=True)
+
+    @model_validator(mode="after")
+    def _check_there_is_a_place(self) -> Self:
+        if not (self.source or self.source_windows):
+            raise ValueError("a download needs `from`, `from_windows`, or both")
+        return self
 
 
 class Reboot(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ IGNORED = ("jump", "page")
 # What goes into the target as it stands.
 PLAIN = ("address", "port", "platform", "transport", "winrm", "tags", "environment", "zone", "variables")
 PLAIN_FLAGS = ("enabled", "maintenance", "maintenance_reason")
+LOGINS = ("private_key", "client_certificate", "keytab", "password")
+A_LOGIN = (
+    "a login is user with one of private_key (a path), private_key and client_certificate (paths), keytab (a "
+    "path), password"
+)
 USE_A_CREDENTIAL = "Make a credential in the portal and name it in the field credential."
 
 
@@ -57,6 +63,8 @@ TARGET_KINDS: dict[str, Kind] = {
     "user": _TEXT,
     "private_key": _TEXT,
     "password": _TEXT,
+    "keytab": _TEXT,
+    "client_certificate": _TEXT,
     "credential": _TEXT,
     "host_key": _LINES,
     "platform": _TEXT,
@@ -103,12 +111,18 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How to log in, and a word for it. Never printed."""
+    """How to log in, and a word for it. Never printed. `certificate` goes with the secret, a private key."""
 
     user: str
     kind: str
     secret: Secret
     word: str
+    certificate: str = ""
+
+    @property
+    def secret_name(self) -> str:
+        """Which secret of a credential it is."""
+        return "private_key" if self.kind == "client_certificate" else self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,35 +256,58 @@ class _Reader:
             self.mistakes += [place.mistake(each["message"], about=each["path"]) for each in error.errors]
 
     def _login(self, data: dict[str, Any]) -> Login | None:
-        given = [key for key in ("private_key", "password") if key in data]
+        given = [key for key in LOGINS if key in data]
         if "credential" in data and (given or "user" in data):
             raise _WrongField("credential", "give either a credential or user with private_key or password")
         if not given and "user" not in data:
             return None
         if "user" in data:
             check_username(data["user"])
-        if len(given) != 1 or "user" not in data:
-            message = "a login is user with either private_key (a path) or password"
-            raise _WrongField("user", message, next_step=f"Give both, or neither. {USE_A_CREDENTIAL}")
+        with_certificate = given == ["private_key", "client_certificate"]
+        alone = len(given) == 1 and given != ["client_certificate"]
+        if "user" not in data or not (alone or with_certificate):
+            raise _WrongField("user", A_LOGIN, next_step=f"Give both, or neither. {USE_A_CREDENTIAL}")
         if given == ["password"]:
             return Login(data["user"], "password", Secret(data["password"]), "password")
+        if with_certificate:
+            key, certificate = (self._file(data, each) for each in given)
+            kind, text = "client_certificate", self._text(certificate, about="client_certificate")
+            return Login(data["user"], kind, self._key(key), certificate.name, certificate=text)
+        path = self._file(data, given[0])
+        secret = self._key(path) if given == ["private_key"] else self._keytab(path)
+        return Login(data["user"], given[0], secret, path.name)
+
+    def _file(self, data: dict[str, Any], about: str) -> Path:
         if self._folder is None:
             message = "a path to a key is read only by the command import_inventory, on the portal's machine"
-            raise _WrongField("private_key", message, next_step=USE_A_CREDENTIAL)
-        path = self._folder / Path(data["private_key"]).expanduser()
-        return Login(data["user"], "private_key", self._key(path), path.name)
+            raise _WrongField(about, message, next_step=USE_A_CREDENTIAL)
+        return self._folder / Path(data[about]).expanduser()
 
     def _key(self, path: Path) -> Secret:
         if path not in self._keys:
-            try:
-                if path.stat().st_size > MAX_KEY_BYTES:
-                    raise _WrongField("private_key", f"{path} is too large for a key")
-                self._keys[path] = Secret(path.read_text())
-            except OSError as error:
-                raise _WrongField("private_key", f"{path}: {error.strerror}") from None
-            except UnicodeDecodeError:
-                raise _WrongField("private_key", f"{path} is not a key file") from None
+            self._keys[path] = Secret(self._text(path, about="private_key"))
         return self._keys[path]
+
+    def _keytab(self, path: Path) -> Secret:
+        if path not in self._keys:
+            self._keys[path] = Secret(base64.b64encode(_content(path, about="keytab")).decode())
+        return self._keys[path]
+
+    @staticmethod
+    def _text(path: Path, *, about: str) -> str:
+        try:
+            return _content(path, about=about).decode()
+        except UnicodeDecodeError:
+            raise _WrongField(about, f"{path} is not a key file") from None
+
+
+def _content(path: Path, *, about: str) -> bytes:
+    try:
+        if path.stat().st_size > MAX_KEY_BYTES:
+            raise _WrongField(about, f"{path} is too large for a key")
+        return path.read_bytes()
+    except OSError as error:
+        raise _WrongField(about, f"{path}: {error.strerror}") from None
 
 
 class _WrongField(ValueError):

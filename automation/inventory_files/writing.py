@@ -15,7 +15,7 @@ from automation.inventory_files.writing_ansible import write_ini, write_list, wr
 
 NODE_EXPORTER_PORT = 9100
 _NOT_IN_A_HOST = re.compile(r"[^A-Za-z0-9._-]+")
-LOGIN_COLUMNS = ("user", "private_key", "password", "role")
+LOGIN_COLUMNS = ("user", "private_key", "client_certificate", "keytab", "password", "role")
 
 
 def write_json(fleet: Fleet) -> str:

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 
-METHODS: Final = ("negotiate", "ntlm", "kerberos", "basic", "credssp")
-"""Ways to log in with a password. `credssp` hands the password to the target: only where it is asked for."""
+METHODS: Final = ("negotiate", "ntlm", "kerberos", "certificate", "basic", "credssp")
+"""Ways to log in: `kerberos` with a password or a keytab, `certificate` with a client certificate, the others
+with a password. `credssp` hands the password to the target: only where it is asked for."""
 DEFAULTS: Final[dict[str, Any]] = {"method": "negotiate", "https": True, "encrypt": False, "service_name": ""}
 """Every setting there is, and what holds where it is not set."""
 WITHOUT_TLS: Final = ("negotiate", "ntlm", "kerberos", "credssp")
@@ -39,7 +40,10 @@ def check_winrm(value: Any) -> None:
             raise ValidationError(f"`{name}` is true or false.")
     _check_service_name(value.get("service_name", ""))
     if not value.get("https", True) and value.get("method", "negotiate") not in WITHOUT_TLS:
-        raise ValidationError("Basic login over plain HTTP would show the password. Use HTTPS.")
+        told = {"basic": "Basic login over plain HTTP would show the password. Use HTTPS."}
+        raise ValidationError(
+            told.get(value["method"], "A client certificate is shown in TLS alone. Use HTTPS.")
+        )
 
 
 def _check_service_name(name: Any) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from automation.libraries.staging import LocalFile
@@ -62,12 +62,13 @@ class LocalFiles:
     def of(self, step_index: int) -> LocalFile | None:
         return self._by_step.get(step_index)
 
-    def landing(self, step_index: int, attempt: str) -> Landing | None:
-        """Where this attempt's download goes; None where the step is none."""
+    def landing(self, step_index: int, attempt: str, *, windows: bool) -> Landing | None:
+        """Where this attempt's download goes; None where the step is none. `windows`: from such a target."""
         wanted = self._downloads.get(step_index)
         if wanted is None or self._folder is None:
             return None
-        name = file_name(Path(wanted["from"]).name)
+        source = PureWindowsPath(wanted["from_windows"]) if windows else PurePosixPath(wanted["from"])
+        name = file_name(source.name)
         return Landing(Path(self._folder.name) / attempt, name, int(wanted["limit"]))
 
     def close(self) -> None:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from automation.libraries.types import Credentials
+from automation.libraries.windows.types import WindowsCredentials
 from credentials.keys import KeysUnusable
 from credentials.masking import Masker
 from credentials.models import Credential
@@ -72,14 +73,7 @@ class Logins:
         if key not in self._known:
             secrets = self._secrets(credential)
             credential.used(run=run)
-            given = Credentials(
-                username=username,
-                password=secrets.password,
-                private_key=secrets.private_key,
-                passphrase=secrets.passphrase,
-                become_password=secrets.become_password,
-                certificate=credential.certificate,
-            )
+            given = _given(credential, username, secrets)
             self._known[key] = Login(given, Masker((*secrets.present(), *self._also)))
         return self._known[key]
 
@@ -89,3 +83,19 @@ class Logins:
         if error is not None and time.monotonic() < until:
             raise error
         return self._looked_up.get(key) or credential.login_secrets()
+
+
+def _given(credential: Credential, username: str, secrets: CredentialSecrets) -> Credentials:
+    """What the libraries log in with, in memory."""
+    own: dict[str, Any] = {
+        "username": username,
+        "password": secrets.password,
+        "private_key": secrets.private_key,
+        "passphrase": secrets.passphrase,
+        "become_password": secrets.become_password,
+    }
+    if credential.kind == Credential.Kind.KEYTAB:
+        return WindowsCredentials(**own, keytab=secrets.keytab)
+    if credential.kind == Credential.Kind.CLIENT_CERTIFICATE:
+        return WindowsCredentials(**own, client_certificate=credential.certificate)
+    return Credentials(**own, certificate=credential.certificate)

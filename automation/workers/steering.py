@@ -285,7 +285,8 @@ class Steering:
         spool = work.spools.get(attempt.become)
         runs = attempt.part == Attempt.Body.RUN
         file = self._files.of(work.step_index) if runs else None
-        landing = self._files.landing(work.step_index, attempt.pk.hex) if runs else None
+        windows = "winrm" in work.leaf
+        landing = self._files.landing(work.step_index, attempt.pk.hex, windows=windows) if runs else None
         order = Order(
             attempt=attempt.pk.hex,
             installation=self._installation,

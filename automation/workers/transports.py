@@ -5,6 +5,7 @@ Each function logs in through the pool and does one thing. They know no database
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from automation.libraries.types import Connection, Credentials, Endpoint, OnOutp
 from automation.libraries.windows import envelope as windows_envelope
 from automation.libraries.windows.connection import WinRMConnection
 from automation.libraries.windows.plain import run_powershell
+from automation.libraries.windows.staging import FromBase64, stage_on_windows
 from automation.libraries.windows.types import WinRMEndpoint
 from automation.workers.local_files import Landing
 from credentials.secret import Secret
@@ -29,6 +31,8 @@ from credentials.secret import Secret
 # What the guard may need beyond the step's own time: grace, the last output, a slow network.
 MARGIN_SECONDS = 60.0
 PROBE_SECONDS = 30.0
+BASE64_GROWTH = 2
+"""At most so many times a file's bytes come from a Windows target: they are 4/3 and line ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +183,7 @@ class _Windows:
     def run(self, errand: Errand, *, on_started: Callable[[], None], on_output: OnOutput) -> End | NotStarted:
         return windows_envelope.run(
             self._connection,
-            errand.order,
+            self._with_file(errand),
             on_started=on_started,
             on_output=on_output,
             control=errand.control,
@@ -188,14 +192,31 @@ class _Windows:
 
     def plain(self, errand: Errand, *, on_output: OnOutput) -> PlainEnd:
         order = errand.order
+        fetches = errand.landing is not None
         return run_powershell(
             self._connection,
             order.payload,
-            on_output=on_output,
+            on_output=FromBase64(on_output) if fetches else on_output,
             control=errand.control,
             timeout=order.timeout,
-            output_limit=order.output_limit,
+            output_limit=order.output_limit * BASE64_GROWTH if fetches else order.output_limit,
         )
+
+    def _with_file(self, errand: Errand) -> Order:
+        """The order, its file on the target before it; the script finds that by OPSPORTAL_FILE."""
+        order = errand.order
+        if errand.file is None or order.spool is None:
+            return order
+        place = stage_on_windows(
+            self._connection,
+            errand.file,
+            spool=order.spool,
+            control=errand.control,
+            deadline=time.monotonic() + order.timeout,
+        )
+        packed = json.loads(order.payload)
+        packed["environment"]["OPSPORTAL_FILE"] = place or ""
+        return replace(order, payload=json.dumps(packed, ensure_ascii=True).encode("ascii"))
 
     def reclaim(self, errand: Errand, asked: Reclaim, *, on_output: OnOutput) -> End | Fenced:
         order = errand.order

@@ -125,7 +125,8 @@ class Bootstrap:
     def _run(self, script: Scripts) -> int:
         spool = self.order["spool"]
         for attempt in self.order.get("forget") or []:
-            self.machine.remove(f"{spool}\\{attempt}.guard")
+            for kind in ("guard", "former", "none"):
+                self.machine.remove(f"{spool}\\{attempt}.{kind}")
         process = self.machine.process(self.command)
         line = f"started {self.machine.boot_id} {process.number} {process.ticks}\n"
         if not self.machine.has_folder(spool) or self.machine.folder_id(spool) != self.order["spool_id"]:
@@ -140,6 +141,8 @@ class Bootstrap:
         """Without `process` there is no guard file."""
         temporary = rf"C:\Users\simulated\AppData\Local\Temp\{self.command.id}.tmp"
         given = {**(self.order.get("environment") or {}), "OPSPORTAL_OUTPUT": temporary}
+        if process is not None:
+            given["OPSPORTAL_KEPT"] = self._guard.removesuffix(".guard")
         console = Console(
             self.command,
             script=self.order["script"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import threading
@@ -101,6 +102,8 @@ class Machine:
         self.boot_id = 1
         self.services = _services()
         self.files: dict[str, str] = {}
+        self.contents: dict[str, bytes] = {}
+        """Files that are not text."""
         self.folders: set[str] = set()
         self.on_restart: Callable[[], None] | None = None
         self.effects: list[Effect] = []
@@ -124,6 +127,8 @@ class Machine:
         self.boot_id = known["boot_id"]
         self.folders = set(known["folders"])
         self.files = known["files"]
+        packed = known.get("contents", {})
+        self.contents = {name: base64.b64decode(text) for name, text in packed.items()}
         self.services = {name: Service(**fields) for name, fields in known["services"].items()}
 
     def _keep(self) -> None:
@@ -134,6 +139,7 @@ class Machine:
             "boot_id": self.boot_id,
             "folders": sorted(self.folders),
             "files": self.files,
+            "contents": {name: base64.b64encode(data).decode() for name, data in self.contents.items()},
             "services": {name: asdict(service) for name, service in self.services.items()},
         }
         fresh = self._file.with_suffix(".new")
@@ -251,6 +257,9 @@ class Machine:
             self.files = {
                 name: text for name, text in self.files.items() if not name.startswith(f"{path.lower()}\\")
             }
+            self.contents = {
+                name: data for name, data in self.contents.items() if not name.startswith(f"{path.lower()}\\")
+            }
             self._keep()
 
     def create_new(self, path: str, text: str) -> bool:
@@ -271,9 +280,21 @@ class Machine:
             self.files[path.lower()] = (self.files.get(path.lower(), "") if append else "") + text
             self.done("file appended" if append else "file written", path)
 
+    def read_bytes(self, path: str) -> bytes | None:
+        with self._lock:
+            text = self.files.get(path.lower())
+            return self.contents.get(path.lower()) if text is None else text.encode()
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        with self._lock:
+            self.files.pop(path.lower(), None)
+            self.contents[path.lower()] = data
+            self.done("file written", path)
+
     def remove(self, path: str) -> bool:
         with self._lock:
             found = self.files.pop(path.lower(), None) is not None
+            found = self.contents.pop(path.lower(), None) is not None or found
             if found:
                 self.done("file removed", path)
             return found

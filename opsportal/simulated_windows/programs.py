@@ -20,6 +20,7 @@ from opsportal.simulated_windows.command_line import (
     powershell_call,
 )
 from opsportal.simulated_windows.console import Console
+from opsportal.simulated_windows.file_programs import file_script, is_staging, play_staging
 from opsportal.simulated_windows.machine import Machine
 from opsportal.simulated_windows.powershell import Outcome, interpret
 from opsportal.simulated_windows.running import Command
@@ -129,6 +130,8 @@ class Programs:
     def _powershell(self, command: Command, call: PowerShellCall) -> int:
         if is_bootstrap(call.script):
             return play_bootstrap(command, self.machine, call.script, self.script)
+        if is_staging(call.script):
+            return play_staging(command, self.machine)
         script = command.read_input().decode("utf-8", "replace") if call.from_input else call.script
         return self.script(Console(command, script=script, clixml=call.encoded)).code
 
@@ -136,7 +139,13 @@ class Programs:
         """Run one PowerShell script: as registered, else by the small interpreter."""
         self.played.append(Played(console.script, console.parameters, console.command.id))
         play = self.behaviours.find(console.script)
-        outcome = Outcome(play(console)) if play is not None else interpret(console, self.machine)
+        of_a_file = file_script(console.script)
+        if play is not None:
+            outcome = Outcome(play(console))
+        elif of_a_file is not None:
+            outcome = Outcome(of_a_file(console, self.machine))
+        else:
+            outcome = interpret(console, self.machine)
         console.close()
         return outcome
 

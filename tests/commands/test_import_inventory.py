@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from automation.models import Group, HostKey, Target
 from credentials.models import Credential
 from tests.api.conftest import HOST_KEY, OTHER_HOST_KEY
 from tests.commands.conftest import Run
+from tests.credentials.kerberos import keytab
+from tests.libraries.windows.certificates import Authority
 
 LINE = f"ssh-ed25519 {HOST_KEY}"
 PASSWORD = "canary-7hG2kQ9vXw4LpZt1Rb6Y"
@@ -201,3 +204,34 @@ def test_bastions_that_are_not_there_or_lead_in_a_circle_import_nothing(run: Run
     assert "There is no target 'gote'; did you mean 'gate'?" in str(caught.value)
     assert "circle" in str(caught.value)
     assert not Target.objects.exists()
+
+
+def windows_inventory(folder: Path, **login: str) -> str:
+    host = {"name": "win1", "address": "win1.example.com", "platform": "windows", **login}
+    file = folder / "windows.json"
+    file.write_text(json.dumps({"hosts": [host]}))
+    return str(file)
+
+
+def test_a_keytab_is_read_from_its_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "ops.keytab").write_bytes(base64.b64decode(keytab("ops@EXAMPLE.COM")))
+    inventory = windows_inventory(tmp_path, user="ops@EXAMPLE.COM", keytab="ops.keytab")
+    run("import_inventory", inventory)
+    run("import_inventory", inventory)
+    credential = Credential.objects.get()
+    assert (credential.kind, Target.objects.get().credential) == ("keytab", credential)
+    with pytest.raises(CommandError, match=r"holds no key of other@EXAMPLE\.COM"):
+        run("import_inventory", windows_inventory(tmp_path, user="other@EXAMPLE.COM", keytab="ops.keytab"))
+
+
+def test_a_client_certificate_is_read_with_its_key(run: Run, tmp_path: Path) -> None:
+    for name, text in zip(("a.pem", "a.key"), Authority("x").issue("ops", client=True), strict=True):
+        (tmp_path / name).write_text(text)
+    login = {"user": "ops", "private_key": "a.key", "client_certificate": "a.pem"}
+    run("import_inventory", windows_inventory(tmp_path, **login))
+    run("import_inventory", windows_inventory(tmp_path, **login))
+    credential = Credential.objects.get()
+    assert credential.kind == "client_certificate" and credential.expires_at is not None
+    login.pop("private_key")
+    with pytest.raises(CommandError, match="private_key and client_certificate"):
+        run("import_inventory", windows_inventory(tmp_path, **login))

@@ -81,6 +81,10 @@ class Kdc:
         self._run("kadmin.local", "-r", REALM, "-q", f"ktadd -k {self.keytab} {name}")
         return self.keytab
 
+    def keep_keys(self, name: str, keytab: Path) -> None:
+        """Write the keys that the principal has now into a keytab; its password stays good."""
+        self._run("kadmin.local", "-r", REALM, "-q", f"ktadd -k {keytab} -norandkey {name}")
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(timeout=SECONDS)

@@ -8,7 +8,7 @@ from typing import Any
 from automation.models import Group, Target
 from credentials.models import Credential
 from credentials.secret import Secret
-from opsportal.simulated_windows import SimulatedWindows
+from opsportal.simulated_windows import Settings, SimulatedWindows
 
 
 @dataclass
@@ -17,9 +17,11 @@ class WindowsFleet:
 
     started: list[SimulatedWindows] = field(default_factory=list)
 
-    def add(self, name: str, *, group: str = "web", **columns: Any) -> SimulatedWindows:
+    def add(
+        self, name: str, *, group: str = "web", settings: Settings | None = None, **columns: Any
+    ) -> SimulatedWindows:
         """Start one more and store its row."""
-        simulated = SimulatedWindows()
+        simulated = SimulatedWindows(settings)
         simulated.start()
         self.started.append(simulated)
         given: dict[str, Any] = {"winrm": {"method": "ntlm", "https": False}, "credential": login()} | columns

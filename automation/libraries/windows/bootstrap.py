@@ -67,7 +67,11 @@ _FOLDER = Path(__file__).parent
 @cache
 def command_line() -> tuple[str, tuple[str, ...]]:
     """The program and its arguments: the same for every script on every target."""
-    text = (_FOLDER / "bootstrap.ps1").read_text("ascii")
+    return encoded_command((_FOLDER / "bootstrap.ps1").read_text("ascii"))
+
+
+def encoded_command(text: str) -> tuple[str, tuple[str, ...]]:
+    """powershell.exe and its arguments, to run a short program of ours."""
     encoded = base64.b64encode(text.encode("utf-16-le")).decode("ascii")
     flags = ("-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-EncodedCommand", encoded)
     return "powershell.exe", flags

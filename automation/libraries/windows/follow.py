@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,11 +112,14 @@ class Follow:
 
     def upload(self, data: bytes) -> None:
         """Hand over all of the command's input. Raises errors whose `sent` is False before the last piece."""
-        for start in range(0, len(data), SEND_PIECE):
+        self.upload_pieces(data[start : start + SEND_PIECE] for start in range(0, len(data), SEND_PIECE))
+
+    def upload_pieces(self, pieces: Iterable[bytes]) -> None:
+        """The same, from pieces of SEND_PIECE bytes at most that are taken one by one."""
+        for piece, last in _with_last(pieces):
             if self._killed is not None:
                 return
-            self.uploaded = last = start + SEND_PIECE >= len(data)
-            piece = data[start : start + SEND_PIECE]
+            self.uploaded = last
             try:
                 self._connection.wsman.send(self._place.shell_id, self._place.command_id, piece, end=last)
             except Fault as fault:
@@ -222,6 +226,17 @@ class Follow:
                 cause_hint=error.message,
                 sent=self.uploaded,
             ) from None
+
+
+def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each piece, and whether it is the last."""
+    waiting: bytes | None = None
+    for piece in pieces:
+        if waiting is not None:
+            yield waiting, False
+        waiting = piece
+    if waiting is not None:
+        yield waiting, True
 
 
 class _Interrupted(Exception):

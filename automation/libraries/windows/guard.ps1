@@ -109,8 +109,10 @@ if ($order.mode -eq 'probe') { Send-OpsPortalProbe; exit 0 }
 if ($order.mode -eq 'reclaim') { Send-OpsPortalReclaim; exit 0 }
 if ($order.mode -eq 'run') {
     foreach ($id in @($order.forget)) {
-        $old = Join-Path $order.spool ($id + '.guard')
-        Remove-Item -LiteralPath $old -Force -ErrorAction SilentlyContinue
+        foreach ($kind in '.guard', '.former', '.none') {
+            $old = Join-Path $order.spool ($id + $kind)
+            Remove-Item -LiteralPath $old -Force -ErrorAction SilentlyContinue
+        }
     }
     $me = Get-Process -Id $PID
     $boot = (Get-OpsPortalBoot).Split(' ')[0]
@@ -121,6 +123,7 @@ if ($order.mode -eq 'run') {
 }
 $opsportalOutput = [IO.Path]::GetTempFileName()
 $env:OPSPORTAL_OUTPUT = $opsportalOutput
+if ($order.mode -eq 'run') { $env:OPSPORTAL_KEPT = Join-Path $order.spool $order.attempt }
 foreach ($item in $order.environment.PSObject.Properties) { Set-Item -Path "env:$($item.Name)" -Value $item.Value }
 $opsportalCode = $null
 $global:LASTEXITCODE = $null

@@ -9,7 +9,6 @@ import re
 import struct
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import spnego
 import spnego.channel_bindings
@@ -35,7 +34,7 @@ from automation.libraries.windows.errors import (
     WinRMUnavailable,
 )
 from automation.libraries.windows.http import Answer, Link
-from automation.libraries.windows.tls import channel_binding
+from automation.libraries.windows.tls import channel_binding, descriptor_path
 from automation.libraries.windows.types import WindowsCredentials, WinRMEndpoint
 
 SOAP = "application/soap+xml;charset=UTF-8"
@@ -73,6 +72,12 @@ def refuse_insecure(endpoint: WinRMEndpoint, credentials: Credentials) -> None:
             raise CredentialMissing("There is no client certificate with a private key")
     elif endpoint.method == "kerberos" and windows is not None and windows.keytab is not None:
         return
+    elif windows is not None and (windows.keytab is not None or windows.client_certificate):
+        method = "kerberos" if windows.keytab is not None else "certificate"
+        raise CredentialMissing(
+            f"This credential logs in with the method {method} alone",
+            cause_hint=f"The target's method is {endpoint.method}",
+        )
     elif credentials.password is None:
         raise CredentialMissing("There is no password to log in with")
 
@@ -221,13 +226,14 @@ def _secret_of(
         yield credentials.username, password.reveal() if password is not None else None
         return
     try:
-        data = base64.b64decode(keytab.reveal(), validate=True)
+        data = base64.b64decode("".join(keytab.reveal().split()), validate=True)
     except (binascii.Error, ValueError):
         raise AuthKeyUnusable("The keytab is not base64") from None
-    with tempfile.NamedTemporaryFile(prefix="opsportal-") as file:  # mode 0600, gone after the login
+    with tempfile.TemporaryFile() as file:  # without a name: nobody else can open it, a kill leaves nothing
         file.write(data)
         file.flush()
-        yield spnego.KerberosKeytab(keytab=f"FILE:{Path(file.name)}", principal=credentials.username), None
+        place = descriptor_path(file.fileno())
+        yield spnego.KerberosKeytab(keytab=f"FILE:{place}", principal=credentials.username), None
 
 
 def _token_of(answer: Answer) -> bytes | None:

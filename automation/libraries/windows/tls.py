@@ -73,14 +73,15 @@ def _show_certificate(context: ssl.SSLContext, credentials: WindowsCredentials) 
         file.flush()
         try:
             # Without a passphrase OpenSSL would ask the terminal for one.
-            context.load_cert_chain(_path_of(file.fileno()), password=phrase or b"")
+            context.load_cert_chain(descriptor_path(file.fileno()), password=phrase or b"")
         except (ssl.SSLError, OSError, ValueError):
             raise AuthKeyUnusable(
                 "The client certificate and its private key do not fit each other"
             ) from None
 
 
-def _path_of(descriptor: int) -> str:
+def descriptor_path(descriptor: int) -> str:
+    """The name under which this process alone opens a file that has none."""
     folder = "/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"
     return os.fspath(Path(folder) / str(descriptor))
 

@@ -61,7 +61,7 @@ def test_a_password_logs_in_without_a_ticket_cache_and_messages_are_encrypted(
 
 def test_a_keytab_logs_in_without_a_password(windows: SimulatedWindows, kdc: Kdc, tmp_path: Path) -> None:
     keytab = tmp_path / "ops.keytab"
-    kdc._run("kadmin.local", "-r", REALM, "-q", f"ktadd -k {keytab} -norandkey ops")
+    kdc.keep_keys("ops", keytab)
     packed = Secret(base64.b64encode(keytab.read_bytes()).decode())
     assert run(windows, WindowsCredentials(USER, keytab=packed)) == b"in\r\n"
 
