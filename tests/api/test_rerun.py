@@ -22,7 +22,7 @@ WITH_TOKEN = TOUCH | {
     "parameters": {"file": {"type": "string"}, "token": {"type": "secret"}},
     "steps": [{"name": "use", "run": {"bash": 'echo "$token" >"$file"'}}],
 }
-IN_STEPS = TOUCH | {
+IN_STEPS: dict[str, Any] = TOUCH | {
     "name": "in-steps",
     "parameters": {},
     "steps": [
