@@ -216,7 +216,7 @@ sub lose_channel {
     return if !$connected;
     $connected = 0;
     open($_, "+<", "/dev/null") for \*STDIN, \*STDOUT, \*STDERR;
-    kill KILL => $above if getppid() == $above;
+    kill USR1 => $above if getppid() == $above;
 }
 
 sub take_wishes {
@@ -359,9 +359,14 @@ sub look {
 read_header();
 identify();
 $above = $$;
+my $login_has = $SIG{USR1} || "DEFAULT";
+# How lose_channel() asks the one above to go. It must end by itself: of a child that was killed, a shell says so,
+# and that would stand behind the script's last words.
+$SIG{USR1} = sub { exit 0 };
 my $keeper = fork;
 defined $keeper or exit 93;
 if ($keeper) { waitpid $keeper, 0; exit 0 }
+$SIG{USR1} = $login_has;
 catch_signals();
 grep { -x "$_/bash" } split /:/, $ENV{PATH} || "" or refuse("interpreter.missing");
 take_payload();
