@@ -1,0 +1,216 @@
+"""A seeded round of faults over a mixed fleet, through the whole product. Windows is simulated, WinRM is not.
+
+While runs are carried out, requests to the Windows targets are dropped, delayed, refused with 503, answered
+into the void or cut short, shells expire, and all workers are killed, twice. What the targets themselves saw
+is then held against what the portal says.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from aiworkflows.automation_client import AutomationClient
+from benchmarks.targets import Farm
+from opsportal.simulated_windows import Break, Console, SimulatedWindows
+from tests.acceptance.main_job.installation import Installation
+from tests.acceptance.two_services.conftest import row
+from tests.opsportal.portal import children
+
+SEED: Final = 2026
+RUNS: Final = 5
+WINDOWS: Final = 3
+FAULTS: Final = 40
+FAULT_SECONDS: Final = 10.0
+KILLED_AFTER: Final = (3.0, 6.5)
+LINES: Final = 5
+PAUSE: Final = 0.15
+SECONDS_TO_SETTLE: Final = 90.0
+WRONG: Final = (
+    Break.DROP,
+    Break.DELAY,
+    Break.BUSY,
+    Break.LOSE_REPLY,
+    Break.LOSE_REPLY,
+    Break.TRUNCATE,
+    Break.EXPIRE,
+)
+VERBS: Final = ("Create", "Command", "Send", "Receive", "Receive", "Signal", "Delete")
+FINAL: Final = {"succeeded", "partial", "failed"}
+NOTHING_RAN: Final = {"blocked", "unreachable", "skipped"}
+PRINTED: Final = [str(number) for number in range(LINES)]
+
+
+@dataclass
+class Fleet:
+    """Simulated Windows targets that note what really ran on them."""
+
+    targets: dict[str, SimulatedWindows] = field(default_factory=dict)
+    started: Counter[tuple[str, str]] = field(default_factory=Counter)
+    ended: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, name: str) -> None:
+        simulated = SimulatedWindows()
+        simulated.start()
+        simulated.programs.behaviours.add("Work-Slowly", self._work(name))
+        self.targets[name] = simulated
+
+    def _work(self, name: str) -> Callable[[Console], int]:
+        def work(console: Console) -> int:
+            what = (str(console.parameters["label"]), name)
+            with self.lock:
+                self.started[what] += 1
+            for line in PRINTED:
+                console.sleep(PAUSE)
+                console.out(line)
+            with self.lock:
+                self.ended[what] += 1
+            return 0
+
+        return work
+
+    def heal(self) -> None:
+        for each in self.targets.values():
+            each.injections.waiting.clear()
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    fleet = Fleet()
+    for number in range(1, WINDOWS + 1):
+        fleet.add(f"windows-{number}")
+    yield fleet
+    for each in fleet.targets.values():
+        each.stop()
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Iterator[Installation]:
+    made = Installation(tmp_path_factory.mktemp("portal"))
+    with Farm(tmp_path_factory.mktemp("farm"), 1) as farm:
+        try:
+            made.start()
+            rows = [row(farm, 0)]
+            for name, simulated in fleet.targets.items():
+                where = {"name": name, "address": simulated.host, "port": simulated.port}
+                how = {"platform": "windows", "winrm": {"method": "ntlm", "https": False}}
+                rows.append({**where, **how, "user": "ops", "password": "Simulated-1"})  # type: ignore[dict-item]
+            made.load({"hosts": rows})
+            yield made
+            made.portal.end()
+        finally:
+            made.portal.clean_up()
+
+
+def workflow(effects: Path) -> dict[str, object]:
+    note = f'echo "$label %s" >> "{effects}"'
+    bash = f"{note % 'begin'}; for n in $(seq 0 {LINES - 1}); do sleep {PAUSE}; echo $n; done; {note % 'end'}"
+    step = {"name": "work", "timeout": "30s", "run": {"bash": bash, "powershell": "Work-Slowly"}}
+    rollout = {"canary": 0, "batches": ["100%"], "max_failures": "100%", "on_failure": "stop"}
+    parameters = {"label": {"type": "string"}}
+    return {"name": "round", "parameters": parameters, "rollout": rollout, "steps": [step]}
+
+
+def inject(fleet: Fleet, chance: random.Random) -> None:
+    """The faults of the seed, spread over FAULT_SECONDS."""
+    moments = sorted(chance.uniform(0, FAULT_SECONDS) for _ in range(FAULTS))
+    plan = [
+        (at, chance.choice(sorted(fleet.targets)), chance.choice(WRONG), chance.choice(VERBS))
+        for at in moments
+    ]
+    began = time.monotonic()
+    for at, name, fault, verb in plan:
+        time.sleep(max(0.0, began + at - time.monotonic()))
+        fleet.targets[name].inject(fault, verb, seconds=0.8)
+
+
+def kill_workers(installation: Installation) -> None:
+    """SIGKILL for the whole execution cluster."""
+    family = [installation.portal.main_pid("opsworker", "execution")]
+    for pid in family:
+        family += children(pid)
+    for pid in family:
+        os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_all(operator: AutomationClient, runs: dict[str, int]) -> None:
+    deadline = time.monotonic() + SECONDS_TO_SETTLE
+    while time.monotonic() < deadline:
+        if all(operator.status(number).status in FINAL for number in runs.values()):
+            return
+        time.sleep(0.3)
+    raise AssertionError({label: operator.status(number) for label, number in runs.items()})
+
+
+@pytest.mark.timeout(180)
+def test_whatever_breaks_each_script_runs_at_most_once_and_its_end_is_told_rightly(
+    installation: Installation, fleet: Fleet, tmp_path: Path
+) -> None:
+    effects = tmp_path / "effects"
+    token = installation.token("olivia", "person", "runs:read", "runs:submit", "inventory:read")
+    with installation.client(token) as operator:
+        faults = threading.Thread(target=inject, args=(fleet, random.Random(SEED)))
+        faults.start()
+        began = time.monotonic()
+        runs = {}
+        for number in range(RUNS):
+            label = f"r{number}"
+            run = operator.submit(workflow(effects), targets="all", parameters={"label": label})
+            runs[label] = run.id
+        for at in KILLED_AFTER:
+            time.sleep(max(0.0, began + at - time.monotonic()))
+            kill_workers(installation)
+        faults.join()
+        fleet.heal()
+        wait_for_all(operator, runs)
+        complaints = [text for label, run in runs.items() for text in judge(operator, run, label, fleet)]
+        complaints += judge_linux(operator, runs, effects.read_text())
+    told = [fault for each in fleet.targets.values() for fault in each.injections.waiting]
+    assert not complaints and not told
+
+
+def judge(operator: AutomationClient, run: int, label: str, fleet: Fleet) -> Iterator[str]:
+    """What is wrong with the portal's account of the Windows targets."""
+    incomplete = {event.target for event in operator.events(run) if event.code == "output.incomplete"}
+    results = {result.target: result for result in operator.results(run)}
+    for name in fleet.targets:
+        if name not in results:
+            yield f"{label} {name}: lost"
+            continue
+        state, code = results[name].state, results[name].code
+        started, ended = fleet.started[label, name], fleet.ended[label, name]
+        about = f"{label} {name}: {state} ({code}), started {started}, ended {ended}"
+        if started > 1:
+            yield f"{about}: ran twice"
+        if ended and state != "succeeded":
+            yield f"{about}: it came to its end"
+        if state == "succeeded" and not ended:
+            yield f"{about}: falsely green"
+        if state in NOTHING_RAN and started:
+            yield f"{about}: it ran"
+        if state not in NOTHING_RAN | {"succeeded", "failed", "unknown"}:
+            yield f"{about}: no such end can be"
+        if state == "succeeded" and name not in incomplete:
+            printed = b"".join(operator.logs(run, name, "work")).decode().split()
+            if printed != PRINTED:
+                yield f"{about}: printed {printed}"
+
+
+def judge_linux(operator: AutomationClient, runs: dict[str, int], effects: str) -> Iterator[str]:
+    """On the Linux target nothing was broken but the workers."""
+    counted = Counter(effects.split("\n"))
+    for label, run in runs.items():
+        [state] = [each.state for each in operator.results(run) if not each.target.startswith("windows")]
+        if (state, counted[f"{label} begin"], counted[f"{label} end"]) != ("succeeded", 1, 1):
+            yield f"{label} on Linux: {state}, {counted}"
