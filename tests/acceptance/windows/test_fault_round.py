@@ -26,7 +26,7 @@ from tests.acceptance.main_job.installation import Installation
 from tests.acceptance.windows.conftest import kill_workers
 
 SEED: Final = 2026
-RUNS: Final = 5
+LIVE_RUNS: Final = 4
 WINDOWS: Final = 3
 FAULTS: Final = 40
 FAULT_SECONDS: Final = 10.0
@@ -130,6 +130,23 @@ def inject(fleet: Fleet, chance: random.Random) -> list[Injected]:
     return put_on
 
 
+def kill_now_and_then(installation: Installation) -> None:
+    began = time.monotonic()
+    for at in KILLED_AFTER:
+        time.sleep(max(0.0, began + at - time.monotonic()))
+        kill_workers(installation)
+
+
+def work_on(operator: AutomationClient, runs: dict[str, int], definition: dict[str, object]) -> None:
+    """Keep some runs alive for as long as faults come."""
+    live = [number for number in runs.values() if operator.status(number).status not in FINAL]
+    if len(live) >= LIVE_RUNS:
+        time.sleep(0.2)
+        return
+    label = f"r{len(runs)}"
+    runs[label] = operator.submit(definition, targets="group:web", parameters={"label": label}).id
+
+
 def wait_for_all(operator: AutomationClient, runs: dict[str, int]) -> None:
     deadline = time.monotonic() + SECONDS_TO_SETTLE
     while time.monotonic() < deadline:
@@ -144,17 +161,13 @@ def test_whatever_breaks_each_script_runs_at_most_once_and_its_end_is_told_right
     loaded: Installation, operator: AutomationClient, fleet: Fleet, tmp_path: Path
 ) -> None:
     effects = tmp_path / "effects"
-    with ThreadPoolExecutor(1) as beside:
+    runs: dict[str, int] = {}
+    with ThreadPoolExecutor(2) as beside:
         faults = beside.submit(inject, fleet, random.Random(SEED))
-        began = time.monotonic()
-        runs = {}
-        for number in range(RUNS):
-            label = f"r{number}"
-            run = operator.submit(workflow(effects), targets="group:web", parameters={"label": label})
-            runs[label] = run.id
-        for at in KILLED_AFTER:
-            time.sleep(max(0.0, began + at - time.monotonic()))
-            kill_workers(loaded)
+        kills = beside.submit(kill_now_and_then, loaded)
+        while not (faults.done() and kills.done()):
+            work_on(operator, runs, workflow(effects))
+        kills.result()
         hits = sum(each.hit for each in faults.result())
     fleet.heal()
     wait_for_all(operator, runs)
