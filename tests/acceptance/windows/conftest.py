@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from aiworkflows.automation_client import AutomationClient
 from benchmarks.targets import Farm
 from tests.acceptance.main_job.installation import Installation
 from tests.acceptance.two_services.conftest import row
+from tests.opsportal.portal import children
 
 USER, PASSWORD = "ops", "Simulated-Windows-1"
 LINES = 24
@@ -37,7 +40,7 @@ class SimulatedTarget:
         return [effect["what"] for effect in noted if effect["kind"] == "script started"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedTarget]:
     """Plain HTTP, so that every message is encrypted by the login."""
     folder = tmp_path_factory.mktemp("windows")
@@ -60,7 +63,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedTar
         process.stdout.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def installation(
     tmp_path_factory: pytest.TempPathFactory, simulated: SimulatedTarget
 ) -> Iterator[Installation]:
@@ -85,15 +88,24 @@ def installation(
             made.portal.clean_up()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def operator(installation: Installation) -> Iterator[AutomationClient]:
     token = installation.token("olivia", "person", "runs:read", "runs:submit", "inventory:read")
     with installation.client(token) as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def approver(installation: Installation) -> Iterator[AutomationClient]:
     token = installation.token("anna", "person", "runs:read", "runs:approve")
     with installation.client(token) as client:
         yield client
+
+
+def kill_workers(installation: Installation) -> None:
+    """SIGKILL for the whole execution cluster: its main process, sentinel, pusher, monitor and workers."""
+    family = [installation.portal.main_pid("opsworker", "execution")]
+    for pid in family:
+        family += children(pid)
+    for pid in family:
+        os.kill(pid, signal.SIGKILL)

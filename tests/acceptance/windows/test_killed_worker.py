@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 
 from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_types import Run
 from tests.acceptance.main_job.installation import Installation
-from tests.acceptance.windows.conftest import LINES, PAUSE, SimulatedTarget
-from tests.opsportal.portal import children, wait_until
+from tests.acceptance.windows.conftest import LINES, PAUSE, SimulatedTarget, kill_workers
+from tests.opsportal.portal import wait_until
 
 COUNT = {
     "name": "count",
@@ -32,7 +30,7 @@ EXPECTED = b"".join(b"%d\n" % number for number in range(LINES))
 
 def begin(operator: AutomationClient, approver: AutomationClient) -> Run:
     """The run, once its scripts have begun to print on both targets."""
-    run = operator.submit(COUNT, targets="all")
+    run = operator.submit(COUNT, targets="name:target-001 or name:windows-1")
     if run.status == "awaiting_approval":
         approver.approve(run.id, run.plan_hash, "looked at it")
     wait_until(lambda: all(printed(operator, run).values()), seconds=60, what="a target prints nothing")
@@ -42,15 +40,6 @@ def begin(operator: AutomationClient, approver: AutomationClient) -> Run:
 def printed(client: AutomationClient, run: Run) -> dict[str, bytes]:
     results = list(client.results(run.id))
     return {result.target: b"".join(client.logs(run.id, result.target, result.step)) for result in results}
-
-
-def kill_workers(installation: Installation) -> None:
-    """SIGKILL for the whole execution cluster: its main process, sentinel, pusher, monitor and workers."""
-    family = [installation.portal.main_pid("opsworker", "execution")]
-    for pid in family:
-        family += children(pid)
-    for pid in family:
-        os.kill(pid, signal.SIGKILL)
 
 
 def test_killed_workers_leave_both_scripts_running_which_others_read_to_the_end(
