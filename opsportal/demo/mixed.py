@@ -37,14 +37,18 @@ steps:
     run:
       bash: |
         echo "nginx is $OUTPUT_state, restarting it"
-        systemctl restart nginx
-        echo "nginx is $(systemctl is-active nginx)"
+        systemctl restart nginx || exit
+        echo "nginx has been restarted"
       powershell: |
         Write-Output "W3SVC is $OUTPUT_state, restarting it"
         Restart-Service -Name W3SVC
         Start-Sleep -Milliseconds 500
-        $found = Get-Service -Name W3SVC
-        Write-Output "W3SVC is $($found.Status)"
+        Write-Output "W3SVC has been restarted"
+    verify:
+      bash: |
+        systemctl is-active --quiet nginx
+      powershell: |
+        if ((Get-Service -Name W3SVC).Status -ne 'Running') {{ exit 1 }}
 """
 
 
@@ -59,8 +63,8 @@ def start_mixed(operator: AutomationClient, paper: Paper, address: str) -> Run:
     run = operator.submit(NAME, targets=TARGETS)
     platforms = run.blast_radius["by_platform"]
     paper.paragraph(
-        f"{people.OPERATOR} starts the workflow {NAME} on {TARGETS}: {platforms['linux']} practice hosts by SSH "
-        f"and {windows.NAME} by WinRM. That one is simulated: {windows.WHAT_IT_IS}. "
+        f"{people.OPERATOR} starts the workflow {NAME} on {TARGETS}: {platforms['linux']} practice hosts "
+        f"by SSH and {windows.NAME} by WinRM. That one is simulated: {windows.WHAT_IT_IS}. "
         "A person's change needs no approval here."
     )
     paper.line(f"  {address}runs/{run.id}/plan/")

@@ -49,7 +49,7 @@ class WindowsTarget:
 
 
 def make_windows(base: Path, *, wanted: int = USUAL_PORT) -> WindowsTarget:
-    """Its folder below `base`, which must be new; on the port `wanted`, or any other where that one is taken."""
+    """Its folder below `base`, which must be new; on the port `wanted`, or another if that is taken."""
     folder = _folder(base)
     folder.mkdir(mode=0o700, parents=True)
     target = WindowsTarget(_free_port(wanted), secrets.token_urlsafe(18))

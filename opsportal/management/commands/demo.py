@@ -33,9 +33,10 @@ from opsportal.runbooks import publish_runbooks
 from opsportal.start_checks import require_keys
 
 
-
 class Command(BaseCommand):
-    help = "Shows everything at work on three practice hosts, sandboxes on this machine, and simulated Windows."
+    help = (
+        "Shows everything at work on three practice hosts (sandboxes on this machine) and simulated Windows."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
