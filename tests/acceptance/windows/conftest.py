@@ -37,7 +37,7 @@ class SimulatedTarget:
         return [effect["what"] for effect in noted if effect["kind"] == "script started"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedTarget]:
     """Plain HTTP, so that every message is encrypted by the login."""
     folder = tmp_path_factory.mktemp("windows")
@@ -60,7 +60,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedTar
         process.stdout.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def installation(
     tmp_path_factory: pytest.TempPathFactory, simulated: SimulatedTarget
 ) -> Iterator[Installation]:
@@ -85,14 +85,16 @@ def installation(
             made.portal.clean_up()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def operator(installation: Installation) -> Iterator[AutomationClient]:
-    token = installation.token("olivia", "person", "runs:read", "runs:submit", "inventory:read")
+    token = installation.token(
+        "olivia", "person", "runs:read", "runs:submit", "runs:control", "inventory:read"
+    )
     with installation.client(token) as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def approver(installation: Installation) -> Iterator[AutomationClient]:
     token = installation.token("anna", "person", "runs:read", "runs:approve")
     with installation.client(token) as client:
