@@ -107,3 +107,11 @@ def test_the_page_of_a_target_over_https_tells_what_vouches_for_it(spine: Spine,
     client = session(spine.person)
     assert "Its certificate counts if an authority" in client.get(f"/targets/{secure.pk}/").content.decode()
     assert "no pin" in client.get("/targets/").content.decode()
+
+
+def test_the_plan_does_not_promise_root_on_windows(spine: Spine, windows: WindowsFleet) -> None:
+    windows.add("windows-1")
+    step = "{name: s, become: true, run: {powershell: 'Write-Output 1'}}"
+    run = spine.submit(f"{{name: x, rollout: {{canary: 0}}, steps: [{step}]}}")
+    page = session(spine.person).get(f"/runs/{run.pk}/plan/").content.decode()
+    assert "as root (become), on Windows as the login" in page
