@@ -14,6 +14,8 @@ from typing import Any
 
 import asyncssh
 
+HOST = "127.0.0.1"
+ENVIRONMENT = "practice"
 LOGIN = "ops"
 NAMES = ("web-1", "web-2", "web-3")
 GROUP = "web servers"
@@ -48,7 +50,7 @@ ALTERNATIVES = ("awk", "which", "pager")  # commands that lead through /etc on D
 
 @dataclass(frozen=True, slots=True)
 class PracticeHost:
-    """One practice host; `ssh` and `page` are ports on 127.0.0.1."""
+    """One practice host; `ssh` and `page` are ports on HOST."""
 
     name: str
     ssh: int
@@ -140,14 +142,14 @@ def inventory(base: Path, hosts: list[PracticeHost]) -> dict[str, Any]:
         "hosts": [
             {
                 "name": host.name,
-                "address": "127.0.0.1",
+                "address": HOST,
                 "port": host.ssh,
                 "user": LOGIN,
                 "private_key": str(client_key(base)),
                 "host_key": _public(host.host_key(base)),
                 "groups": [GROUP],
                 "tags": [TAG],
-                "environment": "practice",
+                "environment": ENVIRONMENT,
             }
             for host in hosts
         ]
@@ -170,5 +172,5 @@ def _free_ports(count: int) -> Iterator[int]:
     with ExitStack() as held:
         for _ in range(count):
             probe = held.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((HOST, 0))
             yield probe.getsockname()[1]

@@ -12,6 +12,7 @@ OPERATOR, APPROVER, VIEWER, ADMIN = "demo-operator", "demo-approver", "demo-view
 ROLES = {OPERATOR: "operator", APPROVER: "approver", VIEWER: "viewer"}
 AI_SCOPES = ("inventory:read", "runs:read", "runs:submit", "proposals:write")
 APPROVER_SCOPES = ("runs:read", "runs:approve")
+OPERATOR_SCOPES = ("runs:read", "runs:submit")
 
 
 def make_people() -> dict[str, str]:
@@ -37,6 +38,11 @@ def ai_token() -> str:
 def approver_token() -> str:
     """The approver's own, for the answer that is given in the terminal."""
     return _issue("demo terminal", APPROVER, ApiToken.Kind.PERSON, APPROVER_SCOPES)
+
+
+def operator_token() -> str:
+    """The operator's own, for the run that the demo starts in his name."""
+    return _issue("demo run", OPERATOR, ApiToken.Kind.PERSON, OPERATOR_SCOPES)
 
 
 def _issue(name: str, user: str, kind: str, scopes: tuple[str, ...]) -> str:

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from aiworkflows.automation_client import AutomationClient
 from aiworkflows.client_errors import AutomationError, ConflictError
 from aiworkflows.client_types import Run
-from opsportal.demo import people
+from opsportal.demo import people, windows
 from opsportal.demo.follow import Follower, show_results
-from opsportal.demo.hosts import PracticeHost
+from opsportal.demo.hosts import HOST, PracticeHost
+from opsportal.demo.mixed import start_mixed
 from opsportal.demo.paper import Paper
 from opsportal.demo.plan_text import show_plan, show_proposal
+from opsportal.demo.windows import WindowsTarget
 
 SENTENCE = "update nginx on web servers"
 READY_SECONDS = 90.0
+WINDOWS_SECONDS = 10.0  # that it may take longer than all others
 EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 2}
 OTHER = 3
 LOOK_SECONDS = 0.5
@@ -35,8 +38,10 @@ class Story:
 
     address: str
     hosts: list[PracticeHost]
+    windows: WindowsTarget
     ai: str = field(repr=False)
     approver: str = field(repr=False)
+    operator: str = field(repr=False)
     password: str = field(repr=False)
     paper: Paper
     ready: threading.Event
@@ -44,8 +49,16 @@ class Story:
     code: int = OTHER
 
     def tell(self) -> None:
-        """From the first request to the result. Raises AutomationError, StoryBroken."""
+        """From the first request to the last result. Raises AutomationError, StoryBroken."""
         self._wait_until_ready()
+        has_windows = self._windows_is_there()
+        self.code = self._update()
+        if has_windows:
+            mixed = self._mixed()
+            self.code = self.code or mixed
+
+    def _update(self) -> int:
+        """The main job: asked for by an AI, approved by a person."""
         with AutomationClient(self.address, self.ai) as ai:
             self.paper.progress(f'The AI asks, with a token that can never approve: "{SENTENCE}"')
             proposal = ai.propose(SENTENCE)
@@ -56,9 +69,17 @@ class Story:
             show_plan(self.paper, run)
             self._approval(ai, run)
             self.paper.heading("What happens")
-            run = Follower(ai, self.paper).follow(run.id)
-            show_results(self.paper, run, list(ai.results(run.id)))
-            self.code = EXIT_CODES.get(run.status, OTHER)
+            return self._follow(ai, run)
+
+    def _mixed(self) -> int:
+        with AutomationClient(self.address, self.operator) as operator:
+            return self._follow(operator, start_mixed(operator, self.paper, self.address))
+
+    def _follow(self, client: AutomationClient, run: Run) -> int:
+        """To its end; the exit code for it."""
+        ended = Follower(client, self.paper).follow(run.id)
+        show_results(self.paper, ended, list(client.results(ended.id)))
+        return EXIT_CODES.get(ended.status, OTHER)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -69,6 +90,20 @@ class Story:
                 )
         names = ", ".join(host.name for host in self.hosts)
         self.paper.progress(f"Ready: {self.address} and the practice hosts {names}")
+
+    def _windows_is_there(self) -> bool:
+        """Nothing else waits for it: another program may have taken its port meanwhile."""
+        deadline = time.monotonic() + WINDOWS_SECONDS
+        while not (there := _answers(self.windows.port)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        place = f"{windows.NAME} on port {self.windows.port}"
+        if there:
+            self.paper.progress(f"Ready: {place}; {windows.WHAT_IT_IS}")
+        else:
+            self.paper.progress(
+                f"{place} does not listen (see logs/{windows.NAME}.log): the demo goes on without it"
+            )
+        return there
 
     def _approval(self, ai: AutomationClient, run: Run) -> None:
         self.paper.heading(f"Nothing has run yet. The plan in the browser: {self.address}runs/{run.id}/plan/")
@@ -111,7 +146,7 @@ def tell_safely(story: Story, ending: threading.Event) -> None:
 
 def _answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
+        with socket.create_connection((HOST, port), timeout=1):
             return True
     except OSError:
         return False

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
 from opsportal.demo.hosts import NEW, OLD
+from opsportal.demo.windows import USUAL_PORT
 from tests.demo.ordinary_user import USER_ID, run_as_ordinary_user
 from tests.opsportal.portal import MANAGE, Portal, free_port, product_environment, wait_until
 
@@ -47,10 +50,23 @@ def assert_told(output: str) -> None:
         "demo-operator",
         "demo-viewer",
         "The dashboard: http://127.0.0.1:",
+        "Linux and Windows in one run",
+        "WinRM and its login are real, Windows and PowerShell are played",
+        "simulated-windows  | W3SVC is Running, restarting it",
         "nothing of it runs any more",
     ):
         assert told in output
     assert "ops_" not in output.replace("ops_demo", "")  # no token is ever shown
+
+
+@contextmanager
+def port_taken(port: int) -> Iterator[None]:
+    """Something listens there, if only another demo."""
+    with socket.socket() as taken:
+        with suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+        yield
 
 
 @pytest.fixture
@@ -74,11 +90,17 @@ def test_once_updates_every_practice_host_and_leaves_nothing_behind(data: Path) 
     for name in ("web-1", "web-2", "web-3"):
         package = data / "practice" / name / "root/var/lib/practice/packages/nginx"
         assert package.read_text() == f"ii {NEW}\n"
+    _, _, mixed = done.stdout.partition("Run 2: succeeded")  # Linux and simulated Windows
+    for name in ("simulated-windows", "web-1", "web-2", "web-3"):
+        assert f"\n  {name}  succeeded\n" in mixed
 
 
 def test_a_broken_practice_host_is_undone_and_the_others_finish(data: Path) -> None:
-    done = demo(data, "--once", "--break", "web-2")
+    with port_taken(USUAL_PORT):
+        done = demo(data, "--once", "--break", "web-2")
     assert done.returncode == 2, done.stdout + done.stderr
+    assert f"Port {USUAL_PORT} is taken by another program: simulated-windows gets port" in done.stdout
+    assert "\nRun 2: succeeded\n" in done.stdout
     assert "web-2  failed in 'update', exit 100, put back as it was" in done.stdout
     package = data / "practice/web-2/root/var/lib/practice/packages/nginx"
     assert package.read_text() == f"ii {OLD}\n"

@@ -91,3 +91,27 @@ def test_the_page_of_a_windows_target_offers_every_look(spine: Spine, windows: W
     windows.add("windows-1")
     page = session(spine.person).get(f"/targets/{Target.objects.get().pk}/").content.decode()
     assert "Ask for its keys" in page and "Ask now" in page
+
+
+def test_the_page_of_a_windows_target_says_nothing_that_is_true_of_ssh_alone(
+    spine: Spine, windows: WindowsFleet
+) -> None:
+    windows.add("windows-1")
+    spine.run("{name: x, rollout: {canary: 0}, steps: [{name: s, run: {powershell: 'Write-Output 1'}}]}")
+    page = session(spine.person).get(f"/targets/{Target.objects.get().pk}/").content.decode()
+    assert "Windows over WinRM" in page and "guard files" in page and "plain HTTP" in page
+    assert "guard in" not in page and "asks the machine for its key" not in page
+
+
+def test_the_page_of_a_target_over_https_tells_what_vouches_for_it(spine: Spine, secure: Target) -> None:
+    client = session(spine.person)
+    assert "Its certificate counts if an authority" in client.get(f"/targets/{secure.pk}/").content.decode()
+    assert "no pin" in client.get("/targets/").content.decode()
+
+
+def test_the_plan_does_not_promise_root_on_windows(spine: Spine, windows: WindowsFleet) -> None:
+    windows.add("windows-1")
+    step = "{name: s, become: true, run: {powershell: 'Write-Output 1'}}"
+    run = spine.submit(f"{{name: x, rollout: {{canary: 0}}, steps: [{step}]}}")
+    page = session(spine.person).get(f"/runs/{run.pk}/plan/").content.decode()
+    assert "as root (become), on Windows as the login" in page

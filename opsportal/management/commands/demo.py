@@ -1,4 +1,4 @@
-"""`manage.py demo`: the whole product on three practice hosts, from a sentence to a result.
+"""`manage.py demo`: the whole product on three practice hosts and a simulated Windows target.
 
 `manage.py` has emptied the demo's folder by now, and holds it.
 """
@@ -19,22 +19,24 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from opsportal.console import Console
-from opsportal.demo import people
-from opsportal.demo.hosts import NAMES, PracticeHost, client_key, inventory, make_hosts
+from opsportal.demo import people, windows
+from opsportal.demo.hosts import HOST, NAMES, PracticeHost, client_key, inventory, make_hosts
+from opsportal.demo.mixed import publish_mixed
 from opsportal.demo.paper import Paper
 from opsportal.demo.proof import try_sandbox
 from opsportal.demo.refusals import explain
 from opsportal.demo.sandbox import NoSandbox
 from opsportal.demo.story import Story, tell_safely
+from opsportal.demo.windows import WindowsTarget, make_windows
 from opsportal.processes import check_port, public_address, whole_portal
 from opsportal.runbooks import publish_runbooks
 from opsportal.start_checks import require_keys
 
-HOST = "127.0.0.1"
-
 
 class Command(BaseCommand):
-    help = "Shows everything at work on three practice hosts: sandboxes on this machine."
+    help = (
+        "Shows everything at work on three practice hosts (sandboxes on this machine) and simulated Windows."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -62,6 +64,7 @@ class Command(BaseCommand):
             paper.progress(
                 "Database, demo users, and an inventory of the practice hosts with trusted host keys"
             )
+            _tell_port(paper, demo.windows)
         except KeyboardInterrupt:
             sys.exit(130)
         with (settings.DATA_DIR / "logs" / "demo.log").open("a", encoding="utf-8") as log:
@@ -85,6 +88,7 @@ class Demo:
     port: int
     base: Path
     hosts: list[PracticeHost]
+    windows: WindowsTarget
     passwords: dict[str, str] = field(repr=False)
 
     @property
@@ -96,26 +100,40 @@ def _prepare(port: int, *, broken: str | None) -> Demo:
     base = settings.DATA_DIR / "practice"
     (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
     hosts = make_hosts(base, broken=broken)
+    target = make_windows(base)
     call_command("migrate", interactive=False, verbosity=0)
     require_keys()
     passwords = people.make_people()
     publish_runbooks(author=people.admin())
+    publish_mixed(author=people.admin())
     file = base / "inventory.json"
-    file.write_text(json.dumps(inventory(base, hosts)))
+    file.write_text(json.dumps({"hosts": [*inventory(base, hosts)["hosts"], target.inventory()]}))
     with Path(os.devnull).open("w") as nothing:
         call_command("import_inventory", str(file), trust_host_keys=True, stdout=nothing)
-    return Demo(port, base, hosts, passwords)
+    return Demo(port, base, hosts, target, passwords)
+
+
+def _tell_port(paper: Paper, target: WindowsTarget) -> None:
+    if target.port != windows.USUAL_PORT:
+        paper.progress(
+            f"Port {windows.USUAL_PORT} is taken by another program: {windows.NAME} gets port {target.port}"
+        )
 
 
 def _run(demo: Demo, paper: Paper, console: Console, *, once: bool) -> int:
     """The portal, the practice hosts and the story, until a signal or the end of the story; its exit code."""
-    beside = [("practice", ("practice_hosts", str(demo.base)))]
+    beside = [
+        ("practice", ("practice_hosts", str(demo.base))),
+        (windows.NAME, ("practice_windows", str(demo.base))),
+    ]
     supervisor = whole_portal(console, host=HOST, port=demo.port, beside=beside)
     story = Story(
         address=demo.address,
         hosts=demo.hosts,
+        windows=demo.windows,
         ai=people.ai_token(),
         approver=people.approver_token(),
+        operator=people.operator_token(),
         password=demo.passwords[people.APPROVER],
         paper=paper,
         ready=supervisor.web_watch.ready,
@@ -145,6 +163,8 @@ def _show_doors(paper: Paper, demo: Demo) -> None:
     paper.heading("The practice hosts (sandboxes on this machine; apt and systemd in them are stand-ins)")
     for host in demo.hosts:
         paper.line(f"  {host.name}  http://{HOST}:{host.page}/  what its nginx answers")
+    paper.heading(f"The simulated Windows target ({windows.WHAT_IT_IS})")
+    paper.line(f"  {windows.NAME}  WinRM on {HOST}:{demo.windows.port}")
     last = demo.hosts[-1]
     ssh = "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
     login = f"{ssh} -i {client_key(demo.base)} -p {last.ssh} ops@{HOST}"

@@ -90,7 +90,9 @@ def installation(
 
 @pytest.fixture(scope="package")
 def operator(installation: Installation) -> Iterator[AutomationClient]:
-    token = installation.token("olivia", "person", "runs:read", "runs:submit", "inventory:read")
+    token = installation.token(
+        "olivia", "person", "runs:read", "runs:submit", "runs:control", "inventory:read"
+    )
     with installation.client(token) as client:
         yield client
 
