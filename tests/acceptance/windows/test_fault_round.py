@@ -33,7 +33,10 @@ FAULTS: Final = 8
 GAP: Final = (2, 8)
 """Requests from one fault to the next."""
 KILLED_AFTER: Final = (2.5, 9.0)
-WORKS_FOR: Final = 20.0
+WORKS_FOR: Final = 60.0
+"""Seconds at most: a busy machine makes fewer requests in the same time."""
+ENOUGH: Final = FAULTS * WINDOWS * 2 // 3
+"""Of the faults that must have met a request."""
 LINES: Final = 5
 PAUSE: Final = 0.15
 SECONDS_TO_SETTLE: Final = 90.0
@@ -128,6 +131,10 @@ def put_on(fleet: Fleet, chance: random.Random) -> list[Injected]:
     return faults
 
 
+def hits_of(faults: list[Injected]) -> int:
+    return sum(each.hit for each in faults)
+
+
 def kill_now_and_then(installation: Installation) -> None:
     began = time.monotonic()
     for at in KILLED_AFTER:
@@ -164,17 +171,17 @@ def test_whatever_breaks_each_script_runs_at_most_once_and_its_end_is_told_right
     ends_at = time.monotonic() + WORKS_FOR
     with ThreadPoolExecutor(1) as beside:
         kills = beside.submit(kill_now_and_then, loaded)
-        while time.monotonic() < ends_at and not (kills.done() and all(each.hit for each in faults)):
+        while time.monotonic() < ends_at and not (kills.done() and hits_of(faults) >= ENOUGH):
             work_on(operator, runs, workflow(effects))
         kills.result()
-    hits = sum(each.hit for each in faults)
+    hits = hits_of(faults)
     fleet.heal()
     wait_for_all(operator, runs)
     complaints = [text for label, run in runs.items() for text in judge(operator, run, label, fleet)]
     complaints += judge_linux(operator, runs, effects.read_text())
     ends = Counter((each.state, each.code) for run in runs.values() for each in operator.results(run))
     assert not complaints, ends
-    assert hits >= len(faults) // 2, f"too few faults met a request: {hits}, {len(runs)} runs, {ends}"
+    assert hits >= ENOUGH, f"too few faults met a request: {hits}, {len(runs)} runs, {ends}"
     assert len(fleet.ended) >= WINDOWS, ends
 
 
