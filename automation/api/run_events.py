@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.exceptions import NotAuthenticated, NotFound
 from rest_framework.request import Request
 
 from automation.api.authentication import still_valid
@@ -42,7 +42,11 @@ def events_answer(request: Request, run: JobRun) -> dict[str, Any]:
 
 
 def _standing(run_id: int) -> tuple[str, int]:
-    return JobRun.objects.values_list("status", "last_seq").get(pk=run_id)
+    try:
+        return JobRun.objects.values_list("status", "last_seq").get(pk=run_id)
+    except JobRun.DoesNotExist:
+        # Deleted while somebody waited for more of it.
+        raise NotFound from None
 
 
 def _await_news(run_id: int, after: int, wait: float) -> None:

@@ -46,7 +46,7 @@ def test_plain_http_has_its_own_port(admin: APIClient) -> None:
     ("fields", "field", "told"),
     [
         ({"transport": "ssh"}, "transport", "reached over winrm"),
-        ({"winrm": {"method": "certificate"}}, "winrm", "is one of"),
+        ({"winrm": {"method": "certificates"}}, "winrm", "is one of"),
         ({"winrm": {"verify": False}}, "winrm", "no setting 'verify'"),
         ({"winrm": {"https": "no"}}, "winrm", "true or false"),
         ({"winrm": {"method": "basic", "https": False}}, "winrm", "would show the password"),

@@ -11,7 +11,11 @@ from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import User
 from django.db import connection
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
 
+from automation.api.run_events import events_answer
 from automation.live.reading import standings
 from automation.live.tailer import Tailer
 from automation.models import JobRun
@@ -60,3 +64,11 @@ def test_who_comes_to_a_run_deleted_that_moment_is_told_that_there_is_none(run: 
 
     answer = async_to_sync(come)()
     assert (answer["type"], answer["code"]) == ("websocket.close", 4404)
+
+
+@pytest.mark.django_db
+def test_who_waits_for_more_of_a_run_that_is_deleted_is_told_that_there_is_none(run: JobRun) -> None:
+    asked = Request(APIRequestFactory().get("/", {"after": "1000", "wait": "5"}))
+    JobRun.objects.filter(pk=run.pk).delete()
+    with pytest.raises(NotFound):
+        events_answer(asked, run)

@@ -35,7 +35,7 @@ def test_a_cancelled_mixed_run_ends_the_scripts_on_both_platforms(
 
 
 def test_what_fails_on_both_platforms_is_undone_on_both(operator: AutomationClient) -> None:
-    run = operator.wait(operator.submit(BREAK, targets="all").id, timeout=60)
+    run = operator.wait(operator.submit(BREAK, targets="name:target-001 or name:windows-1").id, timeout=60)
     found = {row.target: (row.state, row.exit_code, row.undone) for row in operator.results(run.id)}
     assert found == {"target-001": ("failed", 7, True), "windows-1": ("failed", 7, True)}
     for target in found:

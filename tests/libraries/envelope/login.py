@@ -16,7 +16,7 @@ from automation.libraries.types import Connection, Stream
 PATIENCE = 30.0
 
 
-def soon(seconds: float = PATIENCE) -> float:
+def soon(seconds: float = 3 * PATIENCE) -> float:
     return time.monotonic() + seconds
 
 
