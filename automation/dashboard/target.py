@@ -158,11 +158,14 @@ def _decidable(request: HttpRequest, pk: int) -> HostKey:
 
 
 def _tested(request: HttpRequest, found: Target) -> dict[str, Any]:
-    keys = list(found.host_keys.select_related("decided_by").order_by("-seen_at", "-pk"))
+    # A worker writes what it found and then that the look is done; read the other way round, a page that asks
+    # no more has everything.
     looks = found.tests.select_related("asked_by")
     tests = list(looks.of_kind(TargetTest.Kind.TEST)[:TESTS_SHOWN])
     scan = looks.of_kind(TargetTest.Kind.SCAN).first()
     facts_look = looks.of_kind(TargetTest.Kind.FACTS).first()
+    found.refresh_from_db(fields=("facts", "facts_at"))
+    keys = list(found.host_keys.select_related("decided_by").order_by("-seen_at", "-pk"))
     shown = [ShownKey(key, _replaced_by(key, keys)) for key in keys]
     return {
         "target": found,

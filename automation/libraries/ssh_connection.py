@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -11,6 +12,7 @@ import paramiko
 
 from automation.libraries.deadlines import Deadlines, after, remaining
 from automation.libraries.errors import (
+    ChannelRefused,
     ChannelTimeout,
     ExecTimeout,
     KeyExchangeTimeout,
@@ -24,6 +26,7 @@ from automation.libraries.ssh_channel import SSHChannel
 from automation.libraries.ssh_engine import GREETING, EngineTransport
 from automation.libraries.ssh_keys import check_certificate, load_private_key
 from automation.libraries.ssh_login import KeyLoader, log_in
+from automation.libraries.ssh_session import Session
 from automation.libraries.ssh_tunnel import Tunnel
 from automation.libraries.types import Credentials, Endpoint, Hop
 from automation.libraries.wire import Line, dial, exchange_greetings
@@ -33,6 +36,9 @@ Phase = Literal[
 ]
 OnPhase = Callable[[Phase], None]
 """Told when a phase begins."""
+CLOSING_SECONDS = 5.0
+"""For how long one more channel is asked for on a connection that had others."""
+CLOSING_PAUSE = 0.05
 
 
 class SSHConnection:
@@ -52,6 +58,7 @@ class SSHConnection:
         self._transport = transport
         self._limits = limits
         self._release = release
+        self._had_channels = False
 
     def open_channel(self, command: str, *, deadline: float) -> SSHChannel:
         """Start `command` in the login's shell.
@@ -60,13 +67,26 @@ class SSHConnection:
         `ConnectionLost`, whose `sent` says whether the command may have been started.
         """
         try:
-            session = self._transport.start_session(deadline=min(deadline, after(self._limits.channel)))
+            session = self._session(min(deadline, after(self._limits.channel)))
+            self._had_channels = True
             channel = SSHChannel(self._transport, session)
             channel.execute(command, deadline=min(deadline, after(self._limits.exec_answer)))
         except (ChannelTimeout, ExecTimeout):
             self.suspect = True
             raise
         return channel
+
+    def _session(self, deadline: float) -> Session:
+        # sshd counts a channel that we closed against MaxSessions until its process is gone, so one more may
+        # be refused for a moment only. Nothing was started: asking again is safe.
+        patience = min(deadline, after(CLOSING_SECONDS)) if self._had_channels else 0.0
+        while True:
+            try:
+                return self._transport.start_session(deadline=deadline)
+            except ChannelRefused:
+                if not remaining(patience):
+                    raise
+            time.sleep(CLOSING_PAUSE)
 
     def open_tunnel(self, host: str, port: int, *, deadline: float) -> Tunnel:
         """A line to another machine that this one connects to.

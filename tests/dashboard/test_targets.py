@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -203,6 +205,42 @@ def test_a_test_is_asked_for_and_followed(
     assert "data-refresh" not in body
     assert "Nothing listens there." in body
     assert "Check the port." in body
+
+
+def test_looks_that_end_while_the_page_is_made_are_shown_whole_or_the_page_asks_again(
+    enter: Callable[[str], Client], make_target: MakeTarget
+) -> None:
+    operator = enter("operator")
+    for before_query in itertools.count():
+        target = make_target(f"busy{before_query}", groups=("web",))
+        looks = [target.tests.create(kind=kind) for kind in ("test", "facts")]
+        worker = Worker(target, *looks, before_query=before_query)
+        with connection.execute_wrapper(worker):
+            body = operator.get(reverse("target-tested", args=[target.pk])).content.decode()
+        if not worker.done:
+            break
+        if "data-refresh" not in body:
+            assert "shows another host key than the trusted one" in body
+            assert "6.1.0-test" in body
+    assert before_query > 5
+
+
+class Worker:
+    """Ends a target's looks just before one of the queries that make a page, each after what it found."""
+
+    def __init__(self, target: Target, test: TargetTest, facts: TargetTest, *, before_query: int) -> None:
+        self.target, self.test, self.facts = target, test, facts
+        self.queries_left, self.done = before_query, False
+
+    def __call__(self, execute: Callable[..., Any], *query: Any) -> Any:
+        if not self.queries_left and not self.done:
+            self.done = True
+            HostKey.objects.saw(self.target, "ssh-ed25519", OTHER_HOST_KEY, HostKey.State.CHANGED)
+            self.test.refuse("hostkey.changed", "Another key.", "Compare.")
+            Target.objects.get(pk=self.target.pk).learn({"kernel": "6.1.0-test"})
+            self.facts.conclude(None, seconds=1.0)
+        self.queries_left = max(0, self.queries_left - 1)
+        return execute(*query)
 
 
 def test_the_page_lists_what_ran_here(

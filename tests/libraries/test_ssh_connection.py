@@ -233,3 +233,20 @@ def test_what_is_used_of_paramiko_beside_its_documented_parts_is_there() -> None
     assert {"out_buffer_cv", "out_window_size", "out_max_packet_size", "in_window_size"} <= channel.keys()
     assert {"event", "event_ready", "eof_sent", "closed", "active"} <= channel.keys()
     assert hasattr(Packetizer, "start_handshake")
+
+
+def test_a_target_that_allows_one_channel_is_asked_again_while_the_last_one_goes(
+    tmp_path: Path,
+) -> None:
+    """sshd counts a closed channel until its process is gone."""
+    server = Sshd(tmp_path, "MaxSessions 1")
+    try:
+        connection = connect(server.endpoint(), server.credentials)
+        lingers = connection.open_channel("trap '' HUP; echo up; sleep 0.4", deadline=after(10))
+        while not lingers.read("stdout"):
+            assert lingers.wait(deadline=after(10))
+        lingers.close()
+        assert say(connection) == b"here\n"
+        connection.close()
+    finally:
+        server.stop()
