@@ -37,7 +37,7 @@ _BOOTSTRAP = (
     'if [ "${#ops_g}" = "$ops_c" ]; then eval "$ops_g"; exit 0; fi; exit 92; fi; done; exit 91'
 )
 # The same in Perl. The newline is `$/`, because fish would take a backslash for its own.
-_PERL_BOOTSTRAP = (
+PERL_BOOTSTRAP = (
     '$buffer = ""; while (1) { while (($at = index($buffer, $/)) >= 0) { '
     '$line = substr($buffer, 0, $at + 1, ""); if ($line =~ /^opsportal-guard ([0-9a-f]+) ([0-9]+)$/) { '
     "($nonce, $want) = ($1, $2); while (length($buffer) < $want) { "
@@ -133,7 +133,7 @@ def build_upload(
 def _interpreter(header: Header) -> str:
     if header.guard == "sh":
         return f"sh -c '{_BOOTSTRAP}'"
-    perl = f"perl -e '{_PERL_BOOTSTRAP}'"
+    perl = f"perl -e '{PERL_BOOTSTRAP}'"
     if header.detach != "scope":
         return perl
     attempt = header.attempt
@@ -161,21 +161,22 @@ def _password_line(become_password: Secret | None) -> bytes:
 
 @cache
 def _guard(operation: Operation) -> bytes:
-    """The program for one operation, without its comments: they are for readers, not for the wire."""
-    lines = [f"ops_boot_line='{_BOOTSTRAP}'", f"ops_bash='{_code('script.bash')}'"]
-    lines += [_code(f"{part}.sh") for part in _PARTS[operation]]
+    """The program for one operation."""
+    lines = [f"ops_boot_line='{_BOOTSTRAP}'", f"ops_bash='{program('script.bash')}'"]
+    lines += [program(f"{part}.sh") for part in _PARTS[operation]]
     # The target compares lengths after `$( )`, which eats newlines at the end.
     return "\n".join(lines).encode("ascii")
 
 
 @cache
 def _perl_guard() -> bytes:
-    seldom = _code("seldom.pl").replace("\\", "\\\\").replace("'", "\\'")
-    texts = f"our $script = '{_code('script.bash')}';\nour $seldom = '{seldom}';\n"
-    return (texts + _code("run.pl")).encode("ascii")
+    seldom = program("seldom.pl").replace("\\", "\\\\").replace("'", "\\'")
+    texts = f"our $script = '{program('script.bash')}';\nour $seldom = '{seldom}';\n"
+    return (texts + program("run.pl")).encode("ascii")
 
 
-def _code(name: str) -> str:
+def program(name: str) -> str:
+    """A program of the directory `guard`, without its comments: they are for readers, not for the wire."""
     source = (Path(__file__).parent / "guard" / name).read_text(encoding="ascii")
     return "\n".join(
         line for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#")

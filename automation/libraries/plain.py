@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from automation.libraries.deadlines import after
@@ -110,7 +110,7 @@ def run_plain(
     `BecomeFailed`, `ShellUnusable`, `EndMissing`, `ConnectionLost`. Their `sent` is False when the script
     cannot have begun.
     """
-    return _Run(
+    return PlainRun(
         payload=payload,
         on_output=on_output,
         timeout=timeout,
@@ -133,14 +133,16 @@ def command_line(*, become: bool, with_password: bool) -> str:
 
 
 @dataclass
-class _Run:
+class PlainRun:
+    """One script on its way: what `run_plain` does, for callers that have a channel of their own."""
+
     payload: bytes
     on_output: OnOutput
     timeout: float
     output_limit: int
-    become: bool
-    become_password: Secret | None
-    control: Control | None
+    become: bool = False
+    become_password: Secret | None = None
+    control: Control | None = None
 
     def __post_init__(self) -> None:
         if b"\0" in self.payload:
@@ -156,7 +158,12 @@ class _Run:
         self.uploaded = False
         self.sent = b""
 
+    def anew(self) -> PlainRun:
+        """The same script, nothing of which was sent or heard."""
+        return replace(self)
+
     def on(self, connection: Connection) -> PlainEnd:
+        """On a channel for this script alone."""
         command = command_line(become=self.become, with_password=self.become_password is not None)
         try:
             channel = connection.open_channel(command, deadline=after(STARTING))
@@ -165,17 +172,21 @@ class _Run:
             fault.sent = False
             raise
         try:
-            if self.control is not None:
-                self.control.attach(channel.wake)
-            self._upload(channel)
-            return self._follow(channel, after(self.timeout))
+            return self.over(channel)
         finally:
             channel.close()
 
-    def _upload(self, channel: Channel) -> None:
+    def over(self, channel: Channel, *, first: bytes = b"") -> PlainEnd:
+        """On this channel, where `first` is sent before the script and a program waits for both."""
+        if self.control is not None:
+            self.control.attach(channel.wake)
+        self._upload(channel, first)
+        return self._follow(channel, after(self.timeout))
+
+    def _upload(self, channel: Channel, first: bytes) -> None:
         password = b"" if self.become_password is None else self.become_password.reveal_bytes() + b"\n"
         header = b"OPSPORTAL %s %d\n" % (self.nonce, len(self.payload) + len(self.nonce))
-        self.sent = password + header + self.payload + self.nonce
+        self.sent = first + password + header + self.payload + self.nonce
         upload = memoryview(self.sent)
         # The script can begin only when the last byte has come, so a fault before that is safe to repeat.
         last = max(0, len(upload) - LAST_PIECE)

@@ -21,6 +21,7 @@ from automation.libraries.errors import (
     ProtocolFault,
 )
 from automation.libraries.host_identity import accepted_algorithms, key_line, verify
+from automation.libraries.reads import Reads
 from automation.libraries.resolution import resolve
 from automation.libraries.ssh_channel import SSHChannel
 from automation.libraries.ssh_engine import GREETING, EngineTransport
@@ -55,6 +56,8 @@ class SSHConnection:
         self.endpoint = endpoint
         self.suspect = False
         """A channel of this connection was given up: better not used for further work."""
+        self.reads = Reads(self)
+        """The way for scripts that only read; it ends when another channel is opened."""
         self._transport = transport
         self._limits = limits
         self._release = release
@@ -66,6 +69,7 @@ class SSHConnection:
         Raises `ChannelRefused`, `ChannelTimeout`, `ExecRefused` (nothing was started), or `ExecTimeout`,
         `ConnectionLost`, whose `sent` says whether the command may have been started.
         """
+        self.reads.end()
         try:
             session = self._session(min(deadline, after(self._limits.channel)))
             self._had_channels = True

@@ -17,9 +17,10 @@ from automation.libraries import envelope
 from automation.libraries.connection_manager import ConnectionManager
 from automation.libraries.envelope import Control, End, Fenced, Order, Probe
 from automation.libraries.envelope import Refused as NotStarted
-from automation.libraries.plain import PlainEnd, run_plain
+from automation.libraries.plain import PlainEnd, PlainRun
+from automation.libraries.ssh_connection import SSHConnection
 from automation.libraries.staging import LocalFile, stage
-from automation.libraries.types import Connection, Credentials, Endpoint, OnOutput
+from automation.libraries.types import Credentials, Endpoint, OnOutput
 from automation.libraries.windows import envelope as windows_envelope
 from automation.libraries.windows.connection import WinRMConnection
 from automation.libraries.windows.plain import run_powershell
@@ -100,7 +101,7 @@ def session(manager: ConnectionManager, address: Address) -> Iterator[Session]:
 class _Linux:
     """bash over SSH."""
 
-    def __init__(self, connection: Connection, address: Address) -> None:
+    def __init__(self, connection: SSHConnection, address: Address) -> None:
         self._connection = connection
         self._become_password = address.credentials.become_password
 
@@ -127,16 +128,17 @@ class _Linux:
 
     def plain(self, errand: Errand, *, on_output: OnOutput) -> PlainEnd:
         order = errand.order
-        return run_plain(
-            self._connection,
+        script = PlainRun(
             order.payload,
+            on_output,
+            order.timeout,
+            order.output_limit,
             become=order.become,
-            on_output=on_output,
-            control=errand.control,
-            timeout=order.timeout,
-            output_limit=order.output_limit,
             become_password=errand.become_password,
+            control=errand.control,
         )
+        # sudo is asked for each script: it may have been taken away, and it keeps a log of what it lets run.
+        return script.on(self._connection) if order.become else self._connection.reads.run(script)
 
     def reclaim(self, errand: Errand, asked: Reclaim, *, on_output: OnOutput) -> End | Fenced:
         order = errand.order
