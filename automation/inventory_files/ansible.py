@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from automation.inventory_files.mistakes import Mistake, Place
 from automation.inventory_files.rows import MAX_ROWS, Entries, Entry
@@ -32,9 +33,12 @@ CONNECTION = {
     "message_encryption": ("ansible_winrm_message_encryption",),
     "validation": ("ansible_winrm_server_cert_validation",),
     "service_name": ("ansible_winrm_kerberos_hostname_override",),
+    "ssh_args": ("ansible_ssh_common_args", "ansible_ssh_extra_args"),
 }
 WINRM_WORDS = ("scheme", "method", "message_encryption", "validation", "service_name")
 WINDOWS_CONNECTIONS = ("winrm", "psrp")
+# `-o ProxyJump=ops@bastion:22` and `-J ops@bastion:22`; of several the last is the one next to the target.
+_JUMP = re.compile(r"""(?:-o\s*["']?ProxyJump[=\s]|-J\s*)\s*["']?([^\s"']+)""", re.IGNORECASE)
 _RANGE = re.compile(r"\[(?:([0-9]*):([0-9]+)|([A-Za-z]):([A-Za-z]))(?::([0-9]+))?\]")
 _VAULT = "$ANSIBLE_VAULT"
 
@@ -222,7 +226,26 @@ class _Translation:
                 )
             else:
                 found[field_name] = value.value if field_name == "port" else str(value.value)
+        if args := found.pop("ssh_args", ""):
+            found |= self._through(args)
         return self._logged_in(self._reached(found), name)
+
+    def _through(self, args: str) -> dict[str, Any]:
+        """The bastion, where ssh was told to jump by way of a host of this file."""
+        jump = _JUMP.search(args)
+        if jump is None or _JUMP.sub("", args).strip(" \"'"):
+            self._notice("ansible_ssh_common_args is not read but for its ProxyJump")
+        if jump is None or jump[1] == "none":
+            return {}
+        nearest = jump[1].rpartition(",")[2].rpartition("@")[2]
+        place = urlsplit(f"//{nearest}")
+        for host in self._file.hosts:
+            given = self._inherited(host) | self._file.variables.get(host, {})
+            address = next((str(given[word].value) for word in CONNECTION["address"] if word in given), host)
+            if place.hostname in (host.lower(), address.lower()):
+                return {"bastion": host}
+        self._notice(f"ProxyJump {jump[1][:80]} names no host of this file: set the bastion by hand")
+        return {}
 
     def _reached(self, found: dict[str, Any]) -> dict[str, Any]:
         port = found.get("port")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,17 @@ from automation.models import Group, Target
 
 
 @dataclass(frozen=True, slots=True)
+class Jump:
+    """A bastion on the way to a target, and how ssh names it where it knows no alias of it."""
+
+    name: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class FleetTarget:
-    """One target; `direct` are the groups it is in without going through another one."""
+    """One target; `direct` are the groups it is in without going through another one, `jumps` the bastions
+    on the way to it in the order in which they are gone through."""
 
     name: str
     address: str
@@ -29,6 +38,7 @@ class FleetTarget:
     tags: tuple[str, ...]
     groups: tuple[str, ...]
     direct: tuple[str, ...]
+    jumps: tuple[Jump, ...]
     variables: dict[str, Any]
     all_variables: dict[str, Any]
     row: dict[str, Any] = field(repr=False)
@@ -62,8 +72,9 @@ def fleet_of(targets: Iterable[Target], query: Query | None = None) -> Fleet:
     chosen = [group for group in groups if query is None or group.name in named]
     names = {group.name for group in chosen}
     choices = Choices()
+    bastions = Target.objects.bastions_of(each.target for each in found)
     return Fleet(
-        targets=tuple(sorted((_target(each, choices) for each in found), key=_name)),
+        targets=tuple(sorted((_target(each, choices, bastions) for each in found), key=_name)),
         groups=tuple(sorted((_group(group, names) for group in chosen), key=_name)),
     )
 
@@ -72,7 +83,22 @@ def _name(each: FleetTarget | FleetGroup) -> tuple[str, str]:
     return each.name.casefold(), each.name
 
 
-def _target(candidate: Candidate, choices: Choices) -> FleetTarget:
+def _jumps(target: Target, choices: Choices, bastions: Mapping[int, Target]) -> tuple[Jump, ...]:
+    try:
+        way = target.way(bastions)
+    except ValueError:  # a circle, by which nobody can go
+        return ()
+    return tuple(Jump(hop.name, _place(hop, choices)) for hop in reversed(way))
+
+
+def _place(hop: Target, choices: Choices) -> str:
+    credential = choices.of(hop).credential
+    login = f"{credential.username}@" if credential else ""
+    address = f"[{hop.address}]" if ":" in hop.address else hop.address
+    return f"{login}{address}:{hop.port}"
+
+
+def _target(candidate: Candidate, choices: Choices, bastions: Mapping[int, Target]) -> FleetTarget:
     target = candidate.target
     credential = choices.of(target).credential
     memberships = candidate.memberships()
@@ -90,6 +116,7 @@ def _target(candidate: Candidate, choices: Choices) -> FleetTarget:
         tags=tuple(target.tags),
         groups=candidate.groups,
         direct=tuple(name for name, why in memberships if not why.startswith("through ")),
+        jumps=_jumps(target, choices, bastions),
         variables=target.variables,
         all_variables=candidate.variables,
         row=_target_row(target),

@@ -72,7 +72,7 @@ def _labels(target: FleetTarget) -> dict[str, str]:
 
 
 def write_ssh_config(fleet: Fleet) -> str:
-    """A file for `ssh -F` or an Include: the address, port and login of each target behind SSH."""
+    """A file for `ssh -F` or an Include: address, port, login and bastions of each target behind SSH."""
     reached = [each for each in fleet.targets if each.enabled and each.transport == "ssh"]
     words = aliases((each.name for each in reached), lambda name: _NOT_IN_A_HOST.sub("-", name).strip("-"))
     parts = ["# Written by OpsPortal. Holds no secrets; ssh itself verifies the host keys.\n"]
@@ -80,8 +80,20 @@ def write_ssh_config(fleet: Fleet) -> str:
         lines = [f"Host {words[each.name]}", f"  HostName {each.address}", f"  Port {each.port}"]
         if each.login:
             lines.append(f"  User {each.login}")
+        if each.jumps:
+            lines.append(f"  ProxyJump {_way(each, words)}")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def _way(target: FleetTarget, words: dict[str, str]) -> str:
+    """The bastions as ssh goes through them; one that has an entry here brings its own way along."""
+    way: list[str] = []
+    for jump in reversed(target.jumps):
+        if jump.name in words:
+            return ",".join([words[jump.name], *way])
+        way.insert(0, jump.place)
+    return ",".join(way)
 
 
 WRITERS: dict[str, tuple[Callable[[Fleet], str], str, str]] = {

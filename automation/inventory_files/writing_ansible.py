@@ -19,6 +19,8 @@ from automation.inventory_files.fleet import Fleet, FleetGroup, FleetTarget, ali
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 _NOT_IN_A_HOST = re.compile(r"[^A-Za-z0-9._-]")
+# A name, or an address with three dots: neither number nor Python.
+_PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|[A-Za-z][A-Za-z0-9.-]*")
 _ENDS_RAW = re.compile(r"\{%[-+]?\s*endraw")
 
 
@@ -55,6 +57,9 @@ def _host_variables(target: FleetTarget) -> dict[str, Any]:
         connection["ansible_user"] = target.login
     if target.transport == "winrm":
         connection |= {"ansible_connection": "winrm", **_winrm(target.winrm)}
+    elif target.jumps:
+        way = ",".join(jump.place for jump in target.jumps)
+        connection["ansible_ssh_common_args"] = f"-o {shlex.quote(f'ProxyJump={way}')}"
     return connection | _free(target.variables)
 
 
@@ -86,7 +91,7 @@ def write_ini(fleet: Fleet) -> str:
     lines = ["# Written by OpsPortal. Holds no secrets.", ""]
     for each in words.targets:
         variables = _host_variables(each).items()
-        texts = [shlex.quote(f"{key}={_ini_value(value)}") for key, value in variables]
+        texts = [_ini_word(key, value) for key, value in variables]
         lines.append(" ".join([words.hosts[each.name], *texts]))
     for group in words.groups:
         word = words.group_words[group.name]
@@ -106,6 +111,13 @@ def _ini_value(value: Any) -> str:
     if isinstance(value, list):
         return repr([_ini_text(each) for each in value])
     return repr(_ini_text(value))
+
+
+def _ini_word(key: str, value: Any) -> str:
+    """One variable on a host's line. Text needs no quotes where it is no Python literal."""
+    if isinstance(value, str) and _PLAIN_WORD.fullmatch(value) and value not in ("True", "False", "None"):
+        return f"{key}={value}"
+    return shlex.quote(f"{key}={_ini_value(value)}")
 
 
 def _ini_text(value: Any) -> Any:

@@ -13,6 +13,7 @@ import yaml
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from automation.definitions.query import parse
 from automation.import_inventory import ImportOptions, import_rows
 from automation.inventory_files.fleet import fleet_of
 from automation.inventory_files.reading import read_inventory
@@ -175,6 +176,50 @@ def test_prometheus_and_ssh_find_the_targets(fleet: None) -> None:
         },
     }
     assert "Host web-1\n  HostName web-1.example.org\n  Port 22\n  User deploy\n" in written("ssh-config")
+
+
+@pytest.fixture
+def behind() -> None:
+    """A target behind two bastions."""
+    login = Credential(name="ops", kind="password", username="ops")
+    login.set_secrets(password=Secret(CANARY))
+    edge = target("edge", credential=login, port=2222)
+    hall = target("hall", credential=login, bastion=edge)
+    target("vault 1", bastion=hall)
+
+
+def test_ssh_goes_through_bastions_by_their_own_entries(behind: None) -> None:
+    told = written("ssh-config")
+    assert "Host hall\n  HostName hall.example.org\n  Port 22\n  User ops\n  ProxyJump edge\n" in told
+    assert "Host vault-1\n  HostName vault-1.example.org\n  Port 22\n  ProxyJump hall\n" in told
+
+
+def test_bastions_that_a_query_leaves_out_are_named_by_their_places(behind: None) -> None:
+    chosen = fleet_of(Target.objects.with_plan_parts(), parse('name:"vault 1"'))
+    told = WRITERS["ssh-config"][0](chosen)
+    assert "  ProxyJump ops@edge.example.org:2222,ops@hall.example.org:22\n" in told
+
+
+@pytest.mark.parametrize("file_format", ["ansible-ini", "ansible-yaml"])
+def test_ansible_gets_the_way_through_bastions_and_it_is_read_again(behind: None, file_format: str) -> None:
+    told = written(file_format)
+    assert "-o ProxyJump=ops@edge.example.org:2222,ops@hall.example.org:22" in told
+    entries = read_inventory(told.encode(), "ansible")
+    assert {row.name: row.bastion for row in entries.targets} == {
+        "edge": "",
+        "hall": "edge",
+        "vault_1": "hall",
+    }
+    assert not [notice for notice in entries.notices if "ssh" in notice.lower()]
+
+
+def test_plain_words_on_a_line_for_ansible_have_no_quotes() -> None:
+    target("a", variables={"role": "front-end", "zero": "007", "yes": "True", "v": "1.2"})
+    Target.objects.update(address="10.0.0.7")
+    line = next(line for line in written("ansible-ini").splitlines() if line.startswith("a "))
+    assert line.startswith("a ansible_host=10.0.0.7 ansible_port=22 role=front-end ")
+    (row,) = read_inventory(written("ansible-ini").encode(), "ansible").targets
+    assert row.fields["variables"] == {"role": "front-end", "zero": "007", "yes": "True", "v": "1.2"}
 
 
 def test_yaml_for_ansible_is_yaml_without_aliases() -> None:

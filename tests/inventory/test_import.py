@@ -98,6 +98,22 @@ def test_an_ansible_inventory_keeps_groups_variables_and_ranges(admin: APIClient
     assert "template of web holds a template" in notices and "Ratio is called ratio here" in notices
 
 
+def test_a_jump_of_an_ansible_inventory_becomes_the_bastion(admin: APIClient) -> None:
+    text = """
+        edge ansible_host=10.0.0.1
+        one ansible_host=10.1.0.1 ansible_ssh_common_args='-o ProxyJump=ops@10.0.0.1:22'
+        two ansible_host=10.1.0.2 ansible_ssh_common_args="-J edge"
+        three ansible_host=10.1.0.3 ansible_ssh_common_args='-o ProxyJump=elsewhere -C'
+    """
+    answer = imported(admin, "\n".join(line.strip() for line in text.splitlines()), "ansible")
+    assert answer.status_code == 200, answer.content
+    bastions = {each.name: each.bastion.name for each in Target.objects.exclude(bastion=None) if each.bastion}
+    assert bastions == {"one": "edge", "two": "edge"}
+    notices = " ".join(answer.json()["notices"])
+    assert "ProxyJump elsewhere names no host of this file" in notices
+    assert "not read but for its ProxyJump" in notices
+
+
 def test_the_same_ansible_inventory_again_changes_nothing(admin: APIClient) -> None:
     imported(admin, INI, "ansible")
     assert {row["done"] for row in imported(admin, INI, "ansible").json()["rows"]} == {"unchanged"}
