@@ -12,6 +12,8 @@ import yaml
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
+from automation.models.files import MAX_FILE_BYTES
+
 DEPLOY = Path(settings.BASE_DIR) / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 
@@ -52,3 +54,12 @@ def test_every_secret_comes_from_a_file_and_only_nginx_is_reached_from_outside()
             assert not re.search("PASSWORD$|SECRET_KEY$|KEYS$|DATABASE_URL$", variable), (name, variable)
         assert ("ports" in service) == (name == "nginx")
     assert described["networks"]["inside"]["internal"] is True
+
+
+@pytest.mark.parametrize("address", ["/files/", "/api/v1/files/"])
+def test_nginx_lets_the_largest_file_through(address: str) -> None:
+    text = (DEPLOY / "nginx" / "opsportal.conf").read_text(encoding="utf-8")
+    blocks = re.findall(r"location ~ (\S+) \{(.*?)\}", text, re.S)
+    (block,) = [inside for pattern, inside in blocks if re.search(pattern, address)]
+    (megabytes,) = re.findall(r"client_max_body_size ([0-9]+)m;", block)
+    assert int(megabytes) * 1024 * 1024 > MAX_FILE_BYTES + 1024 * 1024
