@@ -19,10 +19,11 @@ from credentials.client_certificates import (
     read_client_certificate,
 )
 from credentials.fields import StrictEncryptedTextField
+from credentials.keys import KeysUnusable
 from credentials.rules import CredentialError, CredentialSecrets, check_secrets
 from credentials.sealed import DecryptionError
 from credentials.secret import Secret
-from credentials.vault import EntryError, VaultEntry, VaultReader, VaultUnusable, read_entry
+from credentials.vault import EntryError, VaultEntry, VaultReader, VaultUnusable, entry_proofs, read_entry
 
 ROLES: Final = ("viewer", "operator", "approver", "admin")
 """The groups whose members may know that a credential exists."""
@@ -200,6 +201,23 @@ class Credential(models.Model):
             return "expired"
         return "soon" if self.expires_at <= timezone.now() + EXPIRES_SOON else "later"
 
+    def proves_by(self) -> frozenset[str]:
+        """What it logs in with: some of `password`, `private_key`, `keytab` and `client_certificate`.
+
+        A vault is not asked: what its entry is to give counts. Where the secrets cannot be read, which others
+        tell, a private key counts as one with a password.
+        """
+        if self.kind == self.Kind.VAULT:
+            keys = self.vault.get("keys")
+            return entry_proofs(keys if isinstance(keys, dict) else ())
+        if self.kind != self.Kind.PRIVATE_KEY:
+            return frozenset((str(self.kind),))
+        try:
+            alone = self.secrets().password is None
+        except (DecryptionError, KeysUnusable):
+            alone = False
+        return frozenset(("private_key",)) if alone else frozenset(("private_key", "password"))
+
     def secrets(self) -> CredentialSecrets:
         """The secrets as this instance was loaded. Raises DecryptionError, KeysUnusable."""
         opened = sealed_field(self).open(self)
@@ -209,7 +227,7 @@ class Credential(models.Model):
         """What a login needs: the stored secrets or, for kind vault, those read from there just now.
 
         May wait for the network a few seconds, so never inside a transaction. Raises DecryptionError,
-        KeysUnusable, VaultUnusable.
+        KeysUnusable, VaultUnusable, this also where a vault gives a keytab or certificate that is none.
         """
         stored = self.secrets()
         if self.kind != self.Kind.VAULT:
@@ -217,7 +235,31 @@ class Credential(models.Model):
         if stored.vault_secret is None:
             raise VaultUnusable("vault.denied", "There is no token or secret id.", "Enter it.")
         found = _vault.read((self.pk, self.version, str(self.vault)), self.vault_entry(), stored.vault_secret)
-        return CredentialSecrets(**found)
+        secrets = CredentialSecrets(**found)
+        try:
+            self._check_found(secrets)
+        except CredentialError as error:
+            told = f"What the vault gives cannot be used: {error.messages[0]}"
+            unusable = VaultUnusable(str(error.code), told, "Correct the entry in the vault.")
+        else:
+            return secrets
+        raise unusable  # here, where no other error is its context
+
+    def _check_found(self, secrets: CredentialSecrets) -> None:
+        """Raise CredentialError unless a keytab or client certificate from a vault can be used as it is."""
+        if secrets.keytab is not None:
+            check_secrets(self.Kind.KEYTAB, secrets, username=self.username)
+        elif secrets.client_certificate is not None:
+            own = dataclasses.replace(secrets, client_certificate=None)
+            text = secrets.client_certificate.reveal()
+            check_secrets(self.Kind.CLIENT_CERTIFICATE, own, certificate=text)
+            if (found := read_client_certificate(text)).expired:
+                raise CredentialError(
+                    "credential.certificate_expired",
+                    "vault",
+                    f"The certificate in the vault expired on {found.ends_at:%Y-%m-%d %H:%M} UTC. "
+                    "Have a new one issued.",
+                )
 
     def vault_entry(self) -> VaultEntry:
         """Where the secrets are. Raises CredentialError."""

@@ -44,6 +44,8 @@ class CredentialSecrets:
     become_password: Secret | None = None
     vault_secret: Secret | None = None
     keytab: Secret | None = None  # in base64
+    client_certificate: Secret | None = None
+    """From a vault alone, where it lies beside its key: elsewhere it is a column, being no secret."""
 
     def items(self) -> Iterator[tuple[str, Secret]]:
         """Name and value of those that are there."""
@@ -53,8 +55,8 @@ class CredentialSecrets:
                 yield field.name, value
 
     def present(self) -> tuple[Secret, ...]:
-        """Those that are there, for instance to mask them all."""
-        return tuple(secret for _, secret in self.items())
+        """Those that are there, for instance to mask them all; a certificate is none."""
+        return tuple(secret for name, secret in self.items() if name != "client_certificate")
 
     def as_json(self) -> Secret:
         """All of them in one secret text."""

@@ -6,7 +6,7 @@ import re
 import ssl
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -21,13 +21,21 @@ TIMEOUT_SECONDS: Final = 4.0
 KEPT_SECONDS: Final = 30.0
 """For so long what was read is used again, in memory alone."""
 
-NAMES: Final = ("password", "private_key", "passphrase", "become_password")
+NAMES: Final = (
+    "password",
+    "private_key",
+    "passphrase",
+    "become_password",
+    "keytab",
+    "client_certificate",
+)
 """What an entry may give."""
 _PATH: Final = re.compile(r"[A-Za-z0-9_.@-]+(/[A-Za-z0-9_.@-]+)*")
 
 
 class VaultUnusable(Exception):
-    """A secret could not be read. `code` is `vault.unreachable`, `vault.denied` or `vault.missing`."""
+    """A secret could not be read. `code` is `vault.unreachable`, `vault.denied` or `vault.missing`,
+    or that of a CredentialError where what was read is no usable keytab or certificate."""
 
     def __init__(self, code: str, message: str, next_step: str) -> None:
         super().__init__(f"{message} {next_step}")
@@ -46,8 +54,9 @@ class EntryError(ValueError):
 class VaultEntry:
     """Where a secret is, in a key-value engine of version 2, and how we prove that we may read it.
 
-    `keys` says under which key of the entry each secret is, for instance `{"password": "pw"}`. `ca` is the
-    PEM text of the authority that signed the server's certificate; empty: those this machine trusts.
+    `keys` says under which key of the entry each secret is, for instance `{"password": "pw"}`; a keytab is
+    there in base64, a client certificate as PEM beside its `private_key`. `ca` is the PEM
+    text of the authority that signed the server's certificate; empty: those this machine trusts.
     """
 
     address: str
@@ -101,8 +110,26 @@ def _check_keys(keys: object) -> None:
         raise EntryError("keys", 'Write it like {"password": "name of its key"}.')
     if unknown := sorted(set(keys) - set(NAMES)):
         raise EntryError("keys", f"Unknown secret {unknown[0]!r}; there are {', '.join(NAMES)}.")
-    if not {"password", "private_key"} & set(keys):
-        raise EntryError("keys", "Must give a password or a private_key.")
+    _check_together(set(keys))
+
+
+def _check_together(given: set[str]) -> None:
+    if "client_certificate" in given and "private_key" not in given:
+        raise EntryError("keys", "A client_certificate needs its private_key.")
+    if not entry_proofs(given):
+        raise EntryError("keys", "Must give a password, a private_key or a keytab.")
+    if "keytab" in given and given != {"keytab"}:
+        raise EntryError("keys", "A keytab stands alone: leave the others out.")
+    if "client_certificate" in given and not given <= {"client_certificate", "private_key", "passphrase"}:
+        raise EntryError("keys", "A client_certificate goes with private_key and passphrase alone.")
+
+
+def entry_proofs(keys: Collection[str]) -> frozenset[str]:
+    """What one can log in with that is given these secrets; a certificate is nothing without its key."""
+    given = set(keys)
+    if {"client_certificate", "private_key"} <= given:
+        return frozenset(("client_certificate",))
+    return frozenset(given & {"password", "private_key", "keytab"})
 
 
 def _check_ca(ca: str) -> None:

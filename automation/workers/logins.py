@@ -94,7 +94,9 @@ def _given(credential: Credential, username: str, secrets: CredentialSecrets) ->
         "passphrase": secrets.passphrase,
         "become_password": secrets.become_password,
     }
-    if credential.kind == Credential.Kind.KEYTAB:
+    if secrets.client_certificate is not None:  # from a vault
+        return WindowsCredentials(**own, client_certificate=secrets.client_certificate.reveal())
+    if secrets.keytab is not None:
         return WindowsCredentials(**own, keytab=secrets.keytab)
     if credential.kind == Credential.Kind.CLIENT_CERTIFICATE:
         return WindowsCredentials(**own, client_certificate=credential.certificate)

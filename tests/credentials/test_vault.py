@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from automation.libraries.windows.types import WindowsCredentials
+from automation.workers.logins import Logins
 from credentials.models import Credential
 from credentials.rules import CredentialError
 from credentials.secret import Secret
 from credentials.trial import try_credential
 from credentials.vault import EntryError, VaultReader, VaultUnusable, look_up, read_entry
 from tests.credentials.bao import Bao
+from tests.credentials.kerberos import keytab
 from tests.libraries.sshd import free_port
+from tests.libraries.windows.certificates import Authority
 
 WORD = "kept-in-the-vault-4711"
 
@@ -133,6 +137,9 @@ def test_what_was_read_is_kept_for_a_moment_only(bao: Bao) -> None:
         ("mount", "secret/../sys"),
         ("keys", {"token": "x"}),
         ("keys", {"passphrase": "x"}),
+        ("keys", {"client_certificate": "x"}),
+        ("keys", {"keytab": "x", "password": "y"}),
+        ("keys", {"client_certificate": "x", "private_key": "y", "password": "z"}),
         ("auth", "ldap"),
         ("ca", "no certificate"),
         ("role_id", 7),
@@ -152,6 +159,48 @@ def test_a_trial_says_what_there_is_and_shows_nothing(bao: Bao) -> None:
     trial = try_credential(in_vault(bao.entry(), bao.token()))
     assert (trial.success, trial.gives) == (True, ("password",))
     assert WORD not in str(trial)
+
+
+@pytest.mark.django_db
+def test_a_keytab_is_read_from_the_vault_and_must_hold_the_login(bao: Bao) -> None:
+    bao.put(table=keytab("ops@EXAMPLE.COM"))
+    credential = in_vault(bao.entry(keys={"keytab": "table"}), bao.token())
+    credential.username = "ops@EXAMPLE.COM"
+    given = Logins().of(credential, credential.username).credentials
+    assert isinstance(given, WindowsCredentials)
+    assert given.keytab == Secret(keytab("ops@EXAMPLE.COM"))
+    assert credential.proves_by() == {"keytab"}
+    credential.username = "Ops@EXAMPLE.COM"
+    trial = try_credential(credential)
+    assert trial.code == "credential.keytab_other_principal" and "in the vault" in trial.next_step
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("expired", "other_key", "code"),
+    [
+        (False, False, "ok"),
+        (True, False, "credential.certificate_expired"),
+        (False, True, "credential.certificate_other_key"),
+    ],
+)
+def test_a_client_certificate_is_read_from_the_vault_beside_its_key(
+    bao: Bao, expired: bool, other_key: bool, code: str
+) -> None:
+    authority = Authority("ours")
+    certificate, key = authority.issue("ops", client=True, expired=expired)
+    if other_key:
+        _, key = authority.issue("other", client=True)
+    name = f"crt {code}"  # another entry each time, for what was read is kept a moment
+    bao.put(**{name: certificate, "key": key})
+    entry = bao.entry(keys={"client_certificate": name, "private_key": "key"})
+    credential = in_vault(entry, bao.token())
+    assert credential.proves_by() == {"client_certificate"}
+    trial = try_credential(credential)
+    assert trial.code == code and key not in str(trial)
+    if trial.success:
+        given = Logins().of(credential, "ops").credentials
+        assert isinstance(given, WindowsCredentials) and given.client_certificate == certificate
 
 
 @pytest.mark.django_db
