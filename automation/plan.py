@@ -21,6 +21,7 @@ from automation.definitions.query import Query
 from automation.definitions.rollout import RolloutPlan, plan_rollout
 from automation.definitions.schema import Workflow, missing_bodies, read_rollout
 from automation.libraries.windows.script import is_taken
+from automation.login_fit import misfit
 from automation.models import Group, Target, TargetLock
 from automation.models.files import StoredFileQuerySet
 from automation.plan_steps import plan_steps
@@ -63,6 +64,8 @@ class FrozenTarget:
     credential: Credential | None = None
     expired: tuple[str, ...] = ()
     """Credentials of the target and the bastions on its way whose time is over."""
+    unfit: str = ""
+    """Why the login method and the credential do not go together, of the target or else of a bastion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,19 @@ def freeze_target(
         unproven=tuple(each["name"] for each in places(place) if not provable(each)),
         credential=credentials[0],
         expired=tuple(sorted({each.name for each in credentials if each is not None and each.expired})),
+        unfit=_unfit(place, credentials),
     )
+
+
+def _unfit(place: dict[str, Any], credentials: list[Credential | None]) -> str:
+    own, *hops = places(place)
+    if found := misfit(own, credentials[0]):
+        return found
+    # The way lists the first bastion first, the credentials the nearest one.
+    met = (
+        (hop["name"], misfit(hop, each)) for hop, each in zip(reversed(hops), credentials[1:], strict=True)
+    )
+    return next((f"On the way, at bastion {name}: {why}" for name, why in met if why), "")
 
 
 def _refuse_expired(targets: tuple[FrozenTarget, ...]) -> None:
@@ -297,6 +312,15 @@ def _without_key(plan: Plan) -> list[str]:
     ]
 
 
+def _without_fit(plan: Plan) -> list[dict[str, Any]]:
+    """Targets that end blocked because the credential is for another login method; many share a reason."""
+    found: dict[str, list[str]] = {}
+    for frozen in plan.targets:
+        if frozen.unfit:
+            found.setdefault(frozen.unfit, []).append(frozen.target.name)
+    return [{"message": why, "targets": names} for why, names in found.items()]
+
+
 def blast_radius(plan: Plan) -> dict[str, Any]:
     """What people should see before they approve: where the plan reaches, and its worst case."""
     targets = [frozen.target for frozen in plan.targets]
@@ -312,6 +336,7 @@ def blast_radius(plan: Plan) -> dict[str, Any]:
         },
         "without_trusted_key": _without_key(plan),
         "without_credential": [t.target.name for t in plan.targets if t.credential is None],
+        "unfit_credential": _without_fit(plan),
         "locked": sorted(target.name for target in targets if target.pk in locked),
         "left_out": [each.as_dict() for each in plan.left_out[:LEFT_OUT_SHOWN]],
         "left_out_count": len(plan.left_out),

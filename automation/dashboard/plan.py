@@ -52,7 +52,10 @@ def plan_page(
         "header": header,
         "summary": header["workflow"].get("summary", ""),
         "targets": planned(
-            rows, query=read_query(header["query"]), credentials=dict(visible.values_list("pk", "name"))
+            rows,
+            query=read_query(header["query"]),
+            credentials=dict(visible.values_list("pk", "name")),
+            unfit=run.blast_radius.get("unfit_credential", ()),
         ),
         "page": rows,
         "left_out": header.get("left_out", []),

@@ -85,6 +85,7 @@ class PlannedTarget:
     authorities: list[tuple[str, str]]
     hops: list[Hop]
     variables: list[tuple[str, str]]
+    unfit: str
 
     @property
     def address(self) -> str:
@@ -97,10 +98,16 @@ class PlannedTarget:
 
 
 def planned(
-    rows: Iterable[RunTarget], *, query: Query | None, credentials: dict[int, str]
+    rows: Iterable[RunTarget],
+    *,
+    query: Query | None,
+    credentials: dict[int, str],
+    unfit: Iterable[dict[str, Any]] = (),
 ) -> list[PlannedTarget]:
-    """The rows as the page shows them; `credentials` are names by id, as far as the reader may know them."""
+    """The rows as the page shows them; `credentials` are names by id, as far as the reader may know them,
+    `unfit` what the blast radius tells of credentials that do not fit."""
     found = []
+    misfits = {name: each["message"] for each in unfit for name in each["targets"]}
     for row in rows:
         leaf = json.loads(row.leaf)
         found.append(
@@ -116,6 +123,7 @@ def planned(
                 authorities=[_host_key(line) for line in leaf.get("authorities", [])],
                 hops=[_hop(place, credentials) for place in leaf.get("via", [])],
                 variables=[(name, as_text(value)) for name, value in sorted(leaf["variables"].items())],
+                unfit=misfits.get(row.name, ""),
             )
         )
     return found

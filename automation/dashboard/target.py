@@ -18,6 +18,7 @@ from automation.belonging import candidates
 from automation.dashboard.rights import require, why_not
 from automation.libraries.facts import KNOWN
 from automation.login_choice import Choices
+from automation.login_fit import misfit
 from automation.models import (
     HostKey,
     RunTarget,
@@ -86,8 +87,10 @@ class ShownKey:
 def target(request: HttpRequest, pk: int) -> HttpResponse:
     found = _visible(request, pk)
     [candidate] = candidates([found])
+    login = Choices().of(found)
     context = _tested(request, found) | {
-        "login": Choices().of(found),
+        "login": login,
+        "misfit": misfit({"winrm": found.winrm} if found.speaks_winrm else {}, login.credential),
         "memberships": [(name, f'group:"{name}"', why) for name, why in candidate.memberships()],
         "variables": sorted(candidate.variable_sources().items()),
         "in_maintenance": "maintenance" in candidate.flags,

@@ -191,6 +191,13 @@ class CredentialMissing(LibraryError):
     )
 
 
+class CredentialUnfit(LibraryError):
+    """The credential is for another way to log in than the target's method."""
+
+    code = "credential.unfit"
+    next_step = "Change the target's login method, or give it a credential of the kind that the method takes."
+
+
 class AuthKeyUnusable(LibraryError):
     """The private key cannot be read: wrong passphrase, or not a supported key."""
 
@@ -375,6 +382,7 @@ CODES: tuple[str, ...] = (
     "hostkey.certificate_invalid",
     "hostkey.source_unusable",
     "credential.missing",
+    "credential.unfit",
     "auth.key_unusable",
     "auth.certificate_unusable",
     "auth.certificate_expired",

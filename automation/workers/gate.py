@@ -13,6 +13,8 @@ from django.utils import timezone
 from automation.host_key_lines import fingerprint
 from automation.libraries.types import Credentials, Endpoint
 from automation.login_choice import credentials_now
+from automation.login_fit import CODE as UNFIT
+from automation.login_fit import misfit
 from automation.models import HostCertificateAuthority, HostKey, JobRun, RunTarget, Target, TargetLock
 from automation.models.rows import insert_rows
 from automation.policy.today import policy_today
@@ -256,6 +258,8 @@ def _credential_block(leaf: dict[str, Any], target: TargetNow) -> Block | None:
             "credential.expired",
             f"The credential {credential.name!r} has expired. Enter its new secrets and when those expire.",
         )
+    if credential.pk == leaf["credential"] and (why := misfit(leaf, credential)):
+        return Block(UNFIT, why)
     if credential.pk != leaf["credential"] or credential.username != leaf["login"]:
         return Block(
             "plan.changed",

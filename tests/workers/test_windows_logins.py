@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from automation.ask_test import ask_test
 from automation.libraries.windows.kerberos import krb5_configuration
 from automation.libraries.windows.tls import pin_of
 from automation.models import HostKey, Target
@@ -109,7 +110,21 @@ def test_a_method_that_does_not_fit_the_credential_is_told(
 ) -> None:
     simulated = certificate_login(spine, windows, tmp_path)
     Target.objects.update(winrm={"method": method})
-    result = spine.run(CHANGE).results.get()
-    assert (result.state, result.code) == ("blocked", "credential.missing")
-    assert "method certificate alone" in result.message
+    run = spine.run(CHANGE)
+    [told] = run.blast_radius["unfit_credential"]
+    assert told["targets"] == ["windows-1"] and f"The login method is {method}" in told["message"]
+    result = run.results.get()
+    assert (result.state, result.code, result.message) == ("blocked", "credential.unfit", told["message"])
+    assert not simulated.calls
+
+
+def test_a_test_tells_that_the_method_does_not_fit_before_anything_is_sent(
+    spine: Spine, windows: WindowsFleet
+) -> None:
+    simulated = windows.add("windows-1", winrm={"method": "certificate"})
+    look = ask_test(Target.objects.get(), by=spine.person)
+    spine.drain()
+    look.refresh_from_db()
+    assert (look.success, look.code) == (False, "credential.unfit")
+    assert "kind that the method takes" in look.next_step
     assert not simulated.calls

@@ -19,6 +19,7 @@ from automation.libraries.errors import (
     AuthKeyUnusable,
     AuthMethodUnavailable,
     CredentialMissing,
+    CredentialUnfit,
     LibraryError,
     TargetInvalid,
 )
@@ -69,12 +70,12 @@ def refuse_insecure(endpoint: WinRMEndpoint, credentials: Credentials) -> None:
     windows = credentials if isinstance(credentials, WindowsCredentials) else None
     if endpoint.method == "certificate":
         if windows is None or not windows.client_certificate or windows.private_key is None:
-            raise CredentialMissing("There is no client certificate with a private key")
+            raise CredentialUnfit("The method certificate needs a client certificate with a private key")
     elif endpoint.method == "kerberos" and windows is not None and windows.keytab is not None:
         return
     elif windows is not None and (windows.keytab is not None or windows.client_certificate):
         method = "kerberos" if windows.keytab is not None else "certificate"
-        raise CredentialMissing(
+        raise CredentialUnfit(
             f"This credential logs in with the method {method} alone",
             cause_hint=f"The target's method is {endpoint.method}",
         )
