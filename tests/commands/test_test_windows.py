@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management.base import CommandError
 
-from automation.models import Target
+from automation.models import Group, Target
 from credentials.models import Credential
 from credentials.secret import Secret
 from opsportal.simulated_windows import Piece, SimulatedWindows
@@ -50,13 +50,13 @@ def test_each_thing_that_was_tried_is_told_and_reported(run: Run, row: Target, t
     out, _ = run("test_windows", "win-1", *NTLM, "--json", str(report))
     assert "FAIL" not in out and "does all that was tried" in out
     told = json.loads(report.read_text())
-    assert len(told["checks"]) == 11 and all(check["ok"] for check in told["checks"])
+    assert len(told["checks"]) == 12 and all(check["ok"] for check in told["checks"])
     assert "WIN-1" not in report.read_text() and "Simulated-1" not in report.read_text()
 
 
 def test_what_fails_is_named_and_the_command_fails(run: Run, row: Target, windows: SimulatedWindows) -> None:
     windows.script("exit 5", exit_code=0)
-    with pytest.raises(CommandError, match="1 of 11 checks failed on WIN-1"):
+    with pytest.raises(CommandError, match="1 of 12 checks failed on WIN-1"):
         run("test_windows", "WIN-1", *NTLM)
 
 
@@ -72,3 +72,33 @@ def test_a_target_without_what_it_needs_is_named(run: Run, row: Target, name: st
     Target.objects.update(credential=None)
     with pytest.raises(CommandError, match=r"no target|no credential"):
         run("test_windows", name)
+
+
+def test_the_settings_and_the_login_are_those_of_the_inventory(run: Run, row: Target) -> None:
+    group = Group.objects.create(name="windows", credential=row.credential)
+    group.targets.add(row)
+    Target.objects.update(credential=None, winrm={"method": "ntlm", "https": False})
+    out, _ = run("test_windows", "WIN-1")
+    assert "ntlm, messages encrypted" in out and "does all that was tried" in out
+
+
+def test_a_method_that_the_credential_is_not_for_is_told_before_anything_is_sent(
+    run: Run, row: Target, windows: SimulatedWindows
+) -> None:
+    with pytest.raises(CommandError, match="method is certificate, which takes a client certificate"):
+        run("test_windows", "WIN-1", "--method", "certificate")
+    assert not windows.calls
+
+
+def test_a_file_that_does_not_come_back_whole_fails_the_check(
+    run: Run, row: Target, windows: SimulatedWindows
+) -> None:
+    windows.script("# OpsPortal download 1", stdout="AAAA\r\n")
+    with pytest.raises(CommandError, match="1 of 12 checks"):
+        run("test_windows", "WIN-1", *NTLM)
+
+
+def test_a_target_that_is_no_windows_is_refused(run: Run, row: Target) -> None:
+    Target.objects.update(platform="linux", transport="ssh")
+    with pytest.raises(CommandError, match="not reached over WinRM"):
+        run("test_windows", "WIN-1")

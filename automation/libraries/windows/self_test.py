@@ -1,7 +1,8 @@
 """What this portal needs of a Windows target, tried one by one on a real one.
 
 The rest is proven on a simulated target, where no PowerShell runs; what powershell.exe does shows
-here. Everything it does on the target is harmless: it writes, sleeps, and starts and ends one `ping`.
+here. Everything it does on the target is harmless: it writes, sleeps, starts and ends one `ping`, and puts a
+file into its own folder that it takes away again.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from automation.libraries.envelope import Control, End, Fenced, Order, Refused
 from automation.libraries.errors import LibraryError
+from automation.libraries.plain import PlainEnd
 from automation.libraries.results import ConnectionTest
+from automation.libraries.staging import LocalFile
 from automation.libraries.types import Credentials, OnOutput, Stream
 from automation.libraries.windows import envelope
 from automation.libraries.windows.connection import WinRMConnection, connect
 from automation.libraries.windows.plain import run_powershell
 from automation.libraries.windows.script import Values, pack_script
+from automation.libraries.windows.self_test_files import FileScripts, try_files
+from automation.libraries.windows.staging import stage_on_windows
 from automation.libraries.windows.target_check import check_windows_target
 from automation.libraries.windows.types import Record, WinRMEndpoint
 
@@ -54,14 +59,19 @@ class _Ran:
     how: str
 
 
-def self_test(endpoint: WinRMEndpoint, credentials: Credentials) -> Iterator[CheckResult]:
-    """Try everything, one after the other. Raises nothing of the family; a check that fails tells why."""
+def self_test(
+    endpoint: WinRMEndpoint, credentials: Credentials, *, file_scripts: FileScripts | None = None
+) -> Iterator[CheckResult]:
+    """Try everything, one after the other; files where `file_scripts` gives the scripts for them.
+
+    Raises nothing of the family; a check that fails tells why.
+    """
     started = time.monotonic()
     reached = check_windows_target(endpoint, credentials)
     yield CheckResult("connection", reached.success, _phases(reached), time.monotonic() - started)
     if not reached.success:
         return
-    tests = _SelfTest(endpoint, credentials)
+    tests = _SelfTest(endpoint, credentials, file_scripts)
     for name, check in tests.checks().items():
         started = time.monotonic()
         try:
@@ -81,8 +91,11 @@ def _phases(reached: ConnectionTest) -> str:
 
 
 class _SelfTest:
-    def __init__(self, endpoint: WinRMEndpoint, credentials: Credentials) -> None:
+    def __init__(
+        self, endpoint: WinRMEndpoint, credentials: Credentials, file_scripts: FileScripts | None
+    ) -> None:
         self._endpoint = endpoint
+        self._file_scripts = file_scripts
         self._credentials = credentials
         self._connection = connect(endpoint, credentials)
 
@@ -90,6 +103,7 @@ class _SelfTest:
         self._connection.close()
 
     def checks(self) -> dict[str, Callable[[], str]]:
+        files = {"files": self._files} if self._file_scripts is not None else {}
         return {
             "bootstrap": self._bootstrap,
             "letters of all kinds": self._letters,
@@ -101,6 +115,7 @@ class _SelfTest:
             "cancel ends child processes": self._cancel,
             "guard": self._guard,
             "reading on after a loss": self._reattach,
+            **files,
         }
 
     def _run(
@@ -198,7 +213,7 @@ class _SelfTest:
         _expect(not left, f"the script ended, but its child {child} still runs")
         return "script and child have ended"
 
-    def _order(self, script: str) -> Order:
+    def _order(self, script: str, environment: Mapping[str, str] | None = None) -> Order:
         found = envelope.probe(
             self._connection, installation=INSTALLATION, spool=None, deadline=time.monotonic() + SECONDS
         )
@@ -206,7 +221,7 @@ class _SelfTest:
         return Order(
             attempt=uuid.uuid4().hex,
             installation=INSTALLATION,
-            payload=pack_script(script),
+            payload=pack_script(script, environment=environment),
             timeout=SECONDS,
             spool=found.spool,
             spool_id=found.spool_id or "",
@@ -260,6 +275,37 @@ class _SelfTest:
             other.close()
         _expect(isinstance(end, End) and (end.how, end.exit_code) == ("ended", 6), f"it ended as {end}")
         return "another connection read on to the end"
+
+    def _files(self) -> str:
+        assert self._file_scripts is not None  # noqa: S101 -- else this is not among the checks
+        spool = self._order("").spool
+        place = f"{spool}\\self-test-{uuid.uuid4().hex}.txt"
+        wrong = try_files(self, place, self._file_scripts)
+        _expect(not wrong, wrong)
+        return "put in place, replaced, fetched, brought back and taken away"
+
+    def stage(self, file: LocalFile) -> str:
+        """Bring a file into the spool."""
+        spool = self._order("").spool or ""
+        deadline = time.monotonic() + SECONDS
+        found = stage_on_windows(self._connection, file, spool=spool, control=Control(), deadline=deadline)
+        return found or ""
+
+    def change(self, script: str, environment: Mapping[str, str]) -> tuple[str, int | None]:
+        """Run a changing script in the envelope: its attempt and exit code."""
+        order = self._order(script, environment)
+        end = self._carry(self._connection, order, _drop)
+        return order.attempt, end.exit_code if isinstance(end, End) else None
+
+    def read(self, script: str, on_output: OnOutput) -> PlainEnd:
+        """Run a reading script."""
+        return run_powershell(
+            self._connection,
+            pack_script(script),
+            on_output=on_output,
+            timeout=SECONDS,
+            output_limit=2**24,
+        )
 
 
 def _nothing() -> None:
