@@ -45,7 +45,9 @@ BELONG = {
 VAULT_HELP = (
     "For kind vault: where the secrets are, in a key-value engine of version 2. Like "
     '{"address": "https://vault.example.org:8200", "path": "linux/web", "keys": {"password": "pw"}}; '
-    "also mount, namespace, auth (token or approle), role_id, auth_mount and ca (PEM)."
+    "also mount, namespace, auth (token or approle), role_id, auth_mount and ca (PEM). Keys may be "
+    "password, private_key, passphrase and become_password; keytab (base64) alone; or client_certificate "
+    "(PEM) with private_key and passphrase."
 )
 EXPIRY_COLOURS = {"later": "success", "soon": "warning", "expired": "danger", "never": "info"}
 
