@@ -109,7 +109,10 @@ class Reports:
             return
         record_end(work.tried, end)
         if end.incomplete:
-            text = "An answer was lost on the way, and the target keeps no copy: output may be missing."
+            text = (
+                "An answer, or the shell that held the output, was lost on the way, and the target keeps "
+                "no copy: output may be missing."
+            )
             self._recorder.note(work, "output.incomplete", text)
         verdict = verdict_of(work, end)
         if message.landed is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -259,3 +260,29 @@ def test_ids_that_the_target_chose_are_told_and_lead_back() -> None:
         caller.connection.close()
         assert isinstance(end, End) and len(caller.intents) == 2
         assert not caller.intents[1].certain and verbs(target).count("Create") >= 1
+
+
+@pytest.mark.parametrize("client_ids", ["ignore", "refuse"])
+def test_without_ids_of_ours_another_worker_learns_the_end_and_that_output_is_missing(
+    client_ids: str,
+) -> None:
+    settings = Settings(client_ids=client_ids)  # type: ignore[arg-type]  # one of its words
+    with SimulatedWindows(settings) as target:
+        target.script("slow", pieces=[Piece(b"one\r\n"), Piece(b"two\r\n", after=0.5)], exit_code=7)
+        first, second = Caller(target), Caller(target)
+        order = first.order("slow")
+        worker = threading.Thread(target=lambda: _until_cut(first, order))
+        worker.start()
+        assert first.started.wait(10)
+        first.connection.cut()
+        worker.join(10)
+        first.connection.close()
+        end = second.reclaim(order)
+        second.connection.close()
+        assert isinstance(end, End) and (end.how, end.exit_code, end.incomplete) == ("ended", 7, True)
+        assert second.output == b"" and target.machine.count("script started") == 1
+
+
+def _until_cut(caller: Caller, order: Order) -> None:
+    with contextlib.suppress(LibraryError):
+        caller.run(order)
