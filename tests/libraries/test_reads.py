@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,11 +75,13 @@ def test_one_script_leaves_nothing_for_the_next(connection: SSHConnection) -> No
 def test_what_an_earlier_script_left_running_writes_into_no_later_one(connection: SSHConnection) -> None:
     read(connection, "true")
     left = "trap '' PIPE; while sleep 0.02; do echo late; echo late=1 >>\"$OPSPORTAL_OUTPUT\"; done"
-    run(connection, f'( {left} ) & echo $! >>"$OPSPORTAL_OUTPUT"')
-    listener = Listener()
-    end = run(connection, "sleep 0.3; echo mine", listener)
-    assert (listener.stdout, listener.stderr, end.outputs) == (b"mine\n", b"", b"")
-    read(connection, "pkill -f 'while sleep 0[.]02' || pkill -f 'sleep 0[.]02'; true")
+    before = run(connection, f'( {left} ) & echo $! >>"$OPSPORTAL_OUTPUT"')
+    try:
+        listener = Listener()
+        end = run(connection, "sleep 0.3; echo mine", listener)
+        assert (listener.stdout, listener.stderr, end.outputs) == (b"mine\n", b"", b"")
+    finally:
+        os.kill(int(before.outputs.split()[0]), signal.SIGKILL)
 
 
 def test_any_other_command_ends_it_so_that_its_changes_are_seen(
