@@ -175,6 +175,7 @@ def _tested(request: HttpRequest, found: Target) -> dict[str, Any]:
     shown = [ShownKey(key, _replaced_by(key, keys)) for key in keys]
     return {
         "target": found,
+        "without_certificate": found.speaks_winrm and found.winrm.get("https") is False,
         "tests": tests,
         "test": tests[0] if tests else None,
         "last_done": next((test for test in tests if test.state == TargetTest.State.DONE), None),

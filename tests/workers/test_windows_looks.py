@@ -87,10 +87,15 @@ def test_after_its_pin_was_revoked_a_target_is_not_worked_on(spine: Spine, secur
     assert spine.codes(run) == {"hostkey.unknown"}
 
 
-def test_the_page_of_a_windows_target_offers_every_look(spine: Spine, windows: WindowsFleet) -> None:
+def test_the_page_of_a_windows_target_offers_every_look(spine: Spine, secure: Target) -> None:
+    page = session(spine.person).get(f"/targets/{secure.pk}/").content.decode()
+    assert "Ask for its certificate" in page and "Ask now" in page
+
+
+def test_over_plain_http_there_is_no_certificate_to_ask_for(spine: Spine, windows: WindowsFleet) -> None:
     windows.add("windows-1")
     page = session(spine.person).get(f"/targets/{Target.objects.get().pk}/").content.decode()
-    assert "Ask for its keys" in page and "Ask now" in page
+    assert "No certificate" in page and "Ask for its" not in page
 
 
 def test_the_page_of_a_windows_target_says_nothing_that_is_true_of_ssh_alone(
