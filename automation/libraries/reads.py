@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Callable
 from functools import cache
 
 from automation.libraries.deadlines import after
@@ -11,6 +13,8 @@ from automation.libraries.errors import ConnectionLost, ExecTimeout, ShellUnusab
 from automation.libraries.plain import STARTING, PlainEnd, PlainRun
 from automation.libraries.types import Channel, Connection
 
+OLDEST = 60.0
+"""Seconds after which the program is replaced: the login's environment may be another by then."""
 # Any login shell reads it alike, as the envelope's. csh and fish know `exec` too.
 COMMAND = f"exec perl -e '{PERL_BOOTSTRAP}'"
 
@@ -21,11 +25,13 @@ class Reads:
     The first goes the plain way, and so do all where the target has no Perl. From the second on a program
     stays on the target (guard/reads.pl), which costs it a third of what a channel and its shells do for each.
     It has the login's environment as it was when it began, so it is ended before anything else runs on the
-    connection: what a changing step left behind is seen by the next reading one.
+    connection, and when it is a minute old: what a changing step left behind is seen by the next reading one.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connection
+        self._clock = clock
+        self._began = 0.0
         self._channel: Channel | None = None
         self._had_one = False
         self.in_vain = False
@@ -62,8 +68,11 @@ class Reads:
     def _take(self) -> tuple[Channel, bytes]:
         """The channel, and what must be sent first: nothing where the program is there already."""
         channel, self._channel = self._channel, None
-        if channel is not None and not channel.ended:
-            return channel, b""
+        if channel is not None:
+            if not channel.ended and self._clock() - self._began < OLDEST:
+                return channel, b""
+            channel.close()
+        self._began = self._clock()
         try:
             return self._connection.open_channel(COMMAND, deadline=after(STARTING)), _loader()
         except (ExecTimeout, ConnectionLost) as fault:

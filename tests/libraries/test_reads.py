@@ -13,6 +13,7 @@ import pytest
 from automation.libraries.deadlines import after
 from automation.libraries.errors import ConnectionLost
 from automation.libraries.plain import PlainEnd, PlainRun
+from automation.libraries.reads import Reads
 from automation.libraries.ssh_connection import SSHConnection, connect
 from tests.libraries.sshd import Sshd
 from tests.libraries.test_plain import Listener
@@ -96,6 +97,23 @@ def test_any_other_command_ends_it_so_that_its_changes_are_seen(
         assert read(connection, 'echo "$NEWS"') == "here"
     finally:
         (sshd.home / ".bashrc").unlink()
+
+
+def test_after_a_minute_it_is_replaced(connection: SSHConnection) -> None:
+    now = 0.0
+    reads = Reads(connection, clock=lambda: now)
+
+    def parent() -> bytes:
+        listener = Listener()
+        reads.run(PlainRun(PARENT.encode(), listener, 20, 1000))
+        return listener.stdout
+
+    parent()
+    first = parent()
+    now = 59.0
+    assert parent() == first
+    now = 61.0
+    assert parent() != first
 
 
 def test_it_goes_with_its_connection_and_leaves_no_file(sshd: Sshd) -> None:
