@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -29,7 +30,8 @@ class StreamStore:
         self._stream = stream
         self._masker = masker
         self._head_bytes: int = settings.OPSPORTAL_OUTPUT_MEGABYTES * MEBIBYTE
-        self._pending = bytearray()
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
         self.remote: int = getattr(attempt, f"{stream}_remote")
@@ -40,7 +42,7 @@ class StreamStore:
     @property
     def reach(self) -> int:
         """How many bytes of the masked stream have come so far."""
-        return self._stored + self._dropped + len(self._pending) + self._tail_bytes
+        return self._stored + self._dropped + self._pending_bytes + self._tail_bytes
 
     def feed(self, data: bytes) -> None:
         self._keep(*self._masker.feed(data))
@@ -48,8 +50,9 @@ class StreamStore:
     def flush(self) -> list[OutputChunk]:
         """Chunks to insert now. The tail is held until `close`, for it still moves."""
         # All of the head lies before anything that was dropped, also what was dropped since it came.
-        chunks = [self._chunk(piece, self._stored) for piece in _cut(bytes(self._pending))]
+        chunks = [self._chunk(piece, self._stored) for piece in _in_chunks(self._pending)]
         self._pending.clear()
+        self._pending_bytes = 0
         self._note()
         return chunks
 
@@ -74,9 +77,10 @@ class StreamStore:
         self.remote += consumed
         # A piece goes to the head whole or not at all: then the remote offset of the head's end is known,
         # and whoever reads on after us gets neither a gap nor a repeat.
-        fits = self._stored + len(self._pending) + len(masked) <= self._head_bytes
+        fits = self._stored + self._pending_bytes + len(masked) <= self._head_bytes
         if fits and not self._tail and not self._dropped:
-            self._pending += masked
+            self._pending.append(masked)
+            self._pending_bytes += len(masked)
             self._safe_remote = self.remote
         elif masked:
             self._tail.append(masked)
@@ -132,5 +136,19 @@ class OutputStore:
         return chunks, grown
 
 
-def _cut(data: bytes) -> list[bytes]:
-    return [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
+def _in_chunks(pieces: list[bytes]) -> Iterator[bytes]:
+    """The same bytes in chunks of CHUNK_BYTES, the last one shorter. Nothing is copied twice."""
+    short: list[bytes] = []
+    missing = CHUNK_BYTES
+    for piece in pieces:
+        start = 0
+        while len(piece) - start >= missing:
+            yield b"".join([*short, piece[start : start + missing]])
+            start += missing
+            short.clear()
+            missing = CHUNK_BYTES
+        if start < len(piece):
+            short.append(piece[start:])
+            missing -= len(piece) - start
+    if short:
+        yield b"".join(short)
