@@ -65,8 +65,13 @@ def _of_language(error: LanguageError) -> Problem:
         case DefinitionError() | ParameterError():
             return Problem(str(error), code=error.code, errors=error.errors)
         case QueryError():
-            found = {"field": "targets", "column": error.column, "message": error.message}
-            if error.text:
-                found["caret"] = error.caret
-            return Problem(f"The target query cannot be read: {error}", code=error.code, errors=[found])
+            return query_problem(error, "targets")
     return Problem(str(error), code=error.code)
+
+
+def query_problem(error: QueryError, field: str) -> Problem:
+    """What is wrong with a target query that came in `field`, with the column and a caret under the place."""
+    found = {"field": field, "column": error.column, "message": error.message}
+    if error.text:
+        found["caret"] = error.caret
+    return Problem(f"The target query cannot be read: {error}", code=error.code, errors=[found])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
@@ -23,6 +24,15 @@ class Pages(CursorPagination):
 
     def get_page_size(self, request: Request) -> int:
         return whole_number(request, "limit", default=50, at_least=1, at_most=MAX_PAGE)
+
+    def decode_cursor(self, request: Request) -> Any:
+        try:
+            return super().decode_cursor(request)
+        except NotFound:
+            message = "is none of ours: take it as `next` or `previous` gave it, or begin without one"
+            raise Problem(
+                f"cursor {message}.", code="query.invalid", errors=[{"field": "cursor", "message": message}]
+            ) from None
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
         # Declared by the view, never taken from the request.

@@ -74,7 +74,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
     """DRF's hook: every exception of a view becomes a problem; an unforeseen one tells nothing internal."""
     set_rollback()
     if isinstance(error, Http404):
-        error = exceptions.NotFound()
+        error = exceptions.NotFound("There is no such thing here, or none that you may see.")
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     if not isinstance(error, exceptions.APIException):
@@ -122,11 +122,25 @@ def _from_api_exception(error: exceptions.APIException) -> HttpResponse:
         return problem_response(detail, status=error.status_code, code="invalid", errors=errors)
     codes = error.get_codes()
     return problem_response(
-        str(error.detail),
+        f"{error.detail}{_next_step(error)}",
         status=error.status_code,
         code=codes if isinstance(codes, str) else error.default_code,
         errors=getattr(error, "errors", ()),
     )
+
+
+def _next_step(error: exceptions.APIException) -> str:
+    """What to do about what Django REST framework finds by itself; it names only the cause."""
+    match error:
+        case exceptions.NotAuthenticated():
+            return " Send `Authorization: Bearer ops_…` with a token of yours, or sign in."
+        case exceptions.MethodNotAllowed():
+            return " The header Allow names what is."
+        case exceptions.UnsupportedMediaType():
+            return " Send JSON, with `Content-Type: application/json`."
+        case exceptions.NotAcceptable():
+            return " Leave out `Accept`, or send `Accept: application/json`."
+    return ""
 
 
 def _flattened(details: Any, path: str = "") -> Iterator[dict[str, str]]:

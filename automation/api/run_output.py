@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from automation.api.pages import whole_number
 from automation.api.problems import Problem
+from automation.definitions.errors import did_you_mean, nearest
 from automation.models import Attempt, AttemptState, JobRun, OutputChunk, StepResult
 from automation.models.results import UNFINISHED
 
@@ -62,8 +63,19 @@ def _result(request: Request, run: JobRun) -> StepResult:
             raise Problem(message, code="query.invalid", errors=[{"field": key, "message": message}])
     found = StepResult.objects.filter(run=run, run_target__name=wanted["target"], step=wanted["step"]).first()
     if found is None:
-        raise Http404
+        raise Problem(_unknown(run, str(wanted["target"]), str(wanted["step"])), code="not_found", status=404)
     return found
+
+
+def _unknown(run: JobRun, target: str, step: str) -> str:
+    """What the run does not have, and what was probably meant."""
+    targets = run.targets.values_list("name", flat=True)
+    if target not in targets:
+        near = nearest(target, targets)
+        hint = f"; did you mean {near!r}?" if near else f". `/runs/{run.pk}/targets/` lists those it has."
+        return f"Run {run.pk} has no target {target!r}{hint}"
+    steps = run.results.order_by("step_index").values_list("step", flat=True).distinct()
+    return f"Run {run.pk} has no step {step!r}{did_you_mean(step, dict.fromkeys(steps))}"
 
 
 def _attempt(request: Request, result: StepResult) -> Attempt | None:

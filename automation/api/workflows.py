@@ -157,7 +157,7 @@ def version_for(workflows: QuerySet[Any], name: str, number: int | None) -> Work
     workflow = workflows.filter(name=name).first()
     if workflow is None:
         near = did_you_mean(name, workflows.values_list("name", flat=True))
-        raise _refusal("workflow", f"There is no workflow {name[:100]!r}{near}.", "workflow.unknown")
+        raise _refusal("workflow", f"There is no workflow {name[:100]!r}{near}", "workflow.unknown")
     versions: QuerySet[WorkflowVersion] = workflow.versions.order_by("-number")
     version = versions.first() if number is None else versions.filter(number=number).first()
     if version is None:

@@ -97,8 +97,8 @@ class Paper:
             told = {"error": cause, "code": code, "next": next_step}
             sys.stderr.write(json.dumps(told) + "\n")
             return
-        first, *others = f"{cause} [{code}]".splitlines() if code else cause.splitlines()
-        self.say(f"error: {first}", style="red")
+        first, *others = cause.splitlines() or [""]
+        self.say(f"error: {first} [{code}]" if code else f"error: {first}", style="red")
         for line in others:
             self.say(f"       {line}", style="red")
         if next_step:

@@ -70,13 +70,13 @@ def errors_told(paper: Paper) -> Iterator[None]:
 
 
 def cause_of(error: AutomationError) -> str:
-    """The error's sentence, and what it says of single fields."""
+    """The error's sentence, and in lines of their own what it says of single fields."""
     told = [error.detail]
     for found in error.errors:
         field, message = str(found.get("field") or found.get("path") or ""), str(found.get("message", ""))
         if message and message not in error.detail:
             told.append(f"{field}: {message}" if field else message)
-    return "; ".join(told)
+    return "\n".join(told)
 
 
 def next_step_of(error: AutomationError) -> str:

@@ -223,3 +223,21 @@ def test_an_attempt_of_another_run_is_not_found(
     other = submit_as(clients["operator"])
     asked = {"target": "web1", "step": "touch", "attempt": attempt.pk.hex}
     assert viewer.get(f"/api/v1/runs/{other.pk}/output/", asked).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"target": "wep1"}, "has no target 'wep1'; did you mean 'web1'?"),
+        ({"target": "db"}, "/targets/` lists those it has."),
+        ({"step": "tuch"}, "has no step 'tuch'; did you mean 'touch'?"),
+        ({"step": "xyz"}, "has no step 'xyz'; known here: touch"),
+    ],
+)
+def test_output_of_what_a_run_does_not_have_is_told_by_name(
+    viewer: APIClient, run: JobRun, asked: dict[str, str], said: str
+) -> None:
+    url = f"/api/v1/runs/{run.pk}/output/"
+    answer = viewer.get(url, {"target": "web1", "step": "touch"} | asked)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert answer.json()["detail"].endswith(said)

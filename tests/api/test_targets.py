@@ -138,6 +138,13 @@ def test_pages_are_bounded_and_lead_to_each_other(
     assert admin.get(URL, {"limit": "200"}).status_code == 200
 
 
+def test_a_cursor_or_query_that_cannot_be_read_is_told_by_its_name(admin: APIClient) -> None:
+    cursor = admin.get(URL, {"cursor": "nonsense"})
+    assert (cursor.status_code, cursor.json()["errors"][0]["field"]) == (400, "cursor")
+    query = admin.get(URL, {"q": "env:prod grup:web"}).json()["errors"][0]
+    assert (query["field"], query["column"]) == ("q", 10)
+
+
 @pytest.mark.parametrize(
     "key", ["ordering", "credential__password__startswith", "fields", "depth", "expand", "Q"]
 )

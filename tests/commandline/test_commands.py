@@ -321,6 +321,10 @@ def test_a_sentence_becomes_a_proposal_and_its_open_questions_are_told(
         (("targets", "group:"), "next:"),
         (("show", "999"), "next:"),
         (("run", "nothing-of-that-name", "-t", "all"), "next:"),
+        (
+            ("command", "id", "-t", "name:nobody", "--effect", "read"),
+            "[targets.none]\n       targets: matches",
+        ),
         (("run", "missing.yaml", "-t", "all"), "cannot be read"),
         (("run", "x", "-p", "hunter2"), "name=value"),
         (("run", "x", "-p", "n:=hunter2"), "not JSON"),

@@ -119,3 +119,16 @@ def test_an_unforeseen_error_tells_a_reference_and_nothing_internal(caplog: pyte
 def test_an_unknown_address_under_api_is_a_problem_and_elsewhere_a_page(client: Client) -> None:
     assert client.get("/api/v1/nothing/").json()["code"] == "not_found"
     assert client.get("/nothing/").headers["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (exceptions.NotAuthenticated(), "Authorization: Bearer"),
+        (exceptions.MethodNotAllowed("DELETE"), "header Allow"),
+        (exceptions.UnsupportedMediaType("text/plain"), "Content-Type: application/json"),
+        (exceptions.NotAcceptable(), "Accept: application/json"),
+    ],
+)
+def test_what_the_frame_refuses_is_told_with_the_next_step(error: exceptions.APIException, said: str) -> None:
+    assert said in problem(answer_to(error))["detail"]
