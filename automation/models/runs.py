@@ -48,7 +48,7 @@ class IllegalTransition(Exception):
 
     def __init__(self, run: JobRun, wanted: str) -> None:
         self.status = run.status
-        super().__init__(f"Run {run.pk} is {run.status}: it can no longer be {wanted}.")
+        super().__init__(f"Run {run.pk} is {run.status}: it cannot be {wanted}.")
 
 
 class JobRunQuerySet(models.QuerySet["JobRun"]):

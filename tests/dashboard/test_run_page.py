@@ -180,7 +180,7 @@ def test_a_run_that_is_over_cannot_be_cancelled() -> None:
     assert "Cancel run" not in page(client, run)
     answer = client.post(f"/runs/{run.pk}/cancel/")
     assert answer.status_code == 409
-    assert "it can no longer be cancelled" in answer.content.decode()
+    assert "it cannot be cancelled" in answer.content.decode()
 
 
 def test_strangers_see_nothing() -> None:
