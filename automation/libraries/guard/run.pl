@@ -11,6 +11,7 @@
 our ($buffer, $nonce, $script, $seldom);
 our ($EINTR, $WNOHANG, $READ_AT_ONCE, $OUTPUTS_LIMIT) = (4, 1, 65536, 65537);
 our ($BATCH, $ENOUGH) = (2, 32768);    # hundredths of a second between two small pieces; bytes that do not wait
+our $PIPE_HOLDS = 262144;
 our %SETSID = (62 => 112, 183 => 157);    # the call's number, by the machine that perl is built for
 our (%order, $dir, $boot, $payload, $above, $mine, $home, $child, $code, $scope);
 our ($deadline, $checked, $connected) = (0, 16777216, 1);
@@ -150,6 +151,8 @@ sub start {
         or refuse("spool.full");
     pipe(my $input, $script_input) && pipe($script[1], my $out) && pipe($script[2], my $err)
         or refuse("spool.full");
+    # F_SETPIPE_SZ: who writes very much fills it while we do something else. Where it is refused all goes on.
+    fcntl($script[1], 1031, $PIPE_HOLDS);
     # The last act before the script: of this and a fence, only one can be.
     mkdir "$dir/start" or withdraw("fenced");
     $child = fork;
@@ -191,7 +194,15 @@ sub pump {
     return if !defined $got;
     if (!$got) { undef $script[$stream]; return }
     my $written = syswrite($file[$stream], $data);
-    $size[$stream] += $written if defined $written;
+    return if !defined $written;
+    # What is enough to be sent goes on as it is, when all before it is on its way; else it is read back later.
+    if ($connected && $written >= $ENOUGH && $written == $got && !length $wait[$stream]
+        && $sent[$stream] == $size[$stream])
+    {
+        ($wait[$stream], $sent[$stream]) = ($data, $sent[$stream] + $written);
+        sysseek($reading[$stream], $sent[$stream], 0);
+    }
+    $size[$stream] += $written;
 }
 
 sub feed_script {
@@ -335,7 +346,7 @@ sub fill_to_end {
 # ---- all of it
 
 sub look {
-    my $now = clock();
+    my $now = shift;
     my ($readable, $writable) = ("", "");
     my $held = 0;
     vec($readable, 0, 1) = 1 if $connected;
@@ -375,14 +386,14 @@ start();
 @wait = ("", (record("BEGIN")) x 2);
 my $watched = 0;
 until ($ended) {
-    look();
-    reap();
     my $now = clock();
+    look($now);
+    reap();
     if ($now - $watched >= 10 || $stop) { watch(); $watched = $now }
     record_end() if defined $code && pipes_over();
 }
 forget_old() if $order{forget} ne "-";
 exit 0 if !$script[1] && !$script[2];
 lose_channel();
-while ($script[1] || $script[2]) { look() }
+while ($script[1] || $script[2]) { look(clock()) }
 exit 0;
