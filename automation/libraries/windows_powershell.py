@@ -81,8 +81,8 @@ class WindowsPowerShellLibrary:
         """Run `script` once and wait for its end, at most `timeout` seconds.
 
         `parameters` become typed variables, as data. `on_output` gets the output as it comes, `on_record`
-        errors, warnings and the like one by one. A `connection` of the caller's is used as it is and left
-        open.
+        warnings and the like one by one, and errors line by line, for so powershell.exe writes them. A
+        `connection` of the caller's is used as it is and left open.
 
         A non-zero exit code is a result. Raises the family of errors; those raised when the script had
         begun carry what is known in `partial`. With `raise_errors=False` the result holds the error.

@@ -64,7 +64,11 @@ RecordKind = Literal["error", "warning", "verbose", "debug", "information"]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing that PowerShell told beside the script's output."""
+    """One thing that PowerShell told beside the script's output.
+
+    Of an error it is one line: powershell.exe writes each line of its text as an element of its own, four for
+    most errors, and nothing tells where the next error begins.
+    """
 
     kind: RecordKind
     text: str
