@@ -59,12 +59,14 @@ class Certificate:
     authority: str
 
     @property
+    def begins_at(self) -> datetime | None:
+        """When it begins to be valid; None for ever since, or later than calendars reach."""
+        return _moment(self.valid_after) if self.valid_after else None
+
+    @property
     def ends_at(self) -> datetime | None:
         """When it stops being valid; None for never, or later than calendars reach."""
-        try:
-            return None if self.valid_before == FOREVER else datetime.fromtimestamp(self.valid_before, UTC)
-        except (OverflowError, ValueError, OSError):
-            return None
+        return None if self.valid_before == FOREVER else _moment(self.valid_before)
 
     @property
     def authority_fingerprint(self) -> str:
@@ -79,6 +81,13 @@ class Certificate:
     def not_yet_valid(self, now: float | None = None) -> bool:
         """Its time has not come."""
         return (time.time() if now is None else now) < self.valid_after
+
+
+def _moment(seconds: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def read_certificate(line: str) -> Certificate:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -119,9 +119,14 @@ class Credential(models.Model):
 
     def clean(self) -> None:
         if self.kind == self.Kind.CLIENT_CERTIFICATE:
-            self._end_with_certificate()
+            if (
+                facts := self.client_certificate_facts
+            ) is not None:  # else told with the secrets it belongs to
+                self.certificate = facts.pem
+                self._end_with(facts.ends_at)
             return
         if not self.certificate:
+            self._end_with(None)
             return
         if self.kind != self.Kind.PRIVATE_KEY:
             raise ValidationError({"certificate": "Only a private key and a client certificate have one."})
@@ -132,18 +137,19 @@ class Credential(models.Model):
         if found.kind != "user":
             raise ValidationError({"certificate": "This is a certificate for hosts. Give one for users."})
         self.certificate = " ".join(self.certificate.split()[:2])
+        self._end_with(found.ends_at)
 
-    def _end_with_certificate(self) -> None:
-        """A client certificate ends when it says so; only an earlier end may be set. A new one brings its
-        own end, unless another was set at the same time."""
-        facts = self.client_certificate_facts
-        if facts is None:
-            return  # told with the secrets, of which it is a part
-        self.certificate = facts.pem
-        stored = Credential.objects.filter(pk=self.pk).values_list("certificate", "expires_at").first()
-        if stored is not None and stored[0] != facts.pem and stored[1] == self.expires_at:
-            self.expires_at = None
-        self.expires_at = min(self.expires_at or facts.ends_at, facts.ends_at)
+    def _end_with(self, ends: datetime | None) -> None:
+        """A certificate ends when it says so; only an earlier end may be set. A new one brings its own end,
+        unless another was set at the same time; one that is taken away takes its end with it."""
+        stored = Credential.objects.filter(pk=self.pk).first()
+        if stored is not None and stored.certificate != self.certificate:
+            known = stored.certificate_facts
+            own_end = self.certificate != "" or (known is not None and known.ends_at == stored.expires_at)
+            if own_end and stored.expires_at == self.expires_at:
+                self.expires_at = None
+        if ends is not None:
+            self.expires_at = min(self.expires_at or ends, ends)
 
     @property
     def client_certificate_facts(self) -> ClientCertificate | None:

@@ -45,8 +45,8 @@ class CredentialSerializer(StrictModel):
     """A login. A secret that is left out stays as it is; answers only say which ones there are.
 
     `keytab` is the file in base64, with `username` as its principal `name@REALM`. `certificate` is an OpenSSH
-    user certificate of a `private_key`, or the PEM text of a `client_certificate`, whose `expires_at` is its
-    own end, or an earlier one.
+    user certificate of a `private_key`, or the PEM text of a `client_certificate`; `expires_at` is then its
+    end, or earlier.
 
     `used_by` names what names it, in answers about one credential.
     """
@@ -101,6 +101,7 @@ class CredentialSerializer(StrictModel):
             "serial": found.serial,
             "principals": list(found.principals),
             "authority": found.authority_fingerprint,
+            "begins_at": found.begins_at,
             "ends_at": found.ends_at,
             "expired": found.expired(),
         }
@@ -157,7 +158,7 @@ class CredentialSerializer(StrictModel):
                         credential.key_fingerprint = None
                         touched += ("key_fingerprint",)
                     if "certificate" in values and "expires_at" not in values:
-                        touched += ("expires_at",)  # a client certificate brings its own
+                        touched += ("expires_at",)  # a certificate brings its own
                     self.saved(credential, values, touched=touched)
                 if fresh:
                     credential.replace_secrets(CredentialSecrets(**given))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from rest_framework.test import APIClient
 
 from automation.models import HostCertificateAuthority, HostKey, Target, TargetTest
@@ -112,11 +115,23 @@ def test_a_user_certificate_is_stored_and_described(admin: APIClient, db: None, 
     assert made.status_code == 201
     facts = made.json()["certificate_facts"]
     assert (facts["principals"], facts["expired"]) == (["deploy"], False)
+    assert (made.json()["expires_at"], made.json()["expiry"]) == (facts["ends_at"], "soon")
     wrong = admin.patch(f"{V1}/credentials/{made.json()['id']}/", {"certificate": "nonsense"})
     assert wrong.status_code == 400
     refused = admin.post(f"{V1}/credentials/", body | {"name": "d", "certificate": "nonsense"})
     assert refused.status_code == 400
-    assert (
-        admin.patch(f"{V1}/credentials/{made.json()['id']}/", {"certificate": ""}).json()["certificate_facts"]
-        is None
-    )
+    bare = admin.patch(f"{V1}/credentials/{made.json()['id']}/", {"certificate": ""}).json()
+    assert (bare["certificate_facts"], bare["expires_at"]) == (None, None)
+
+
+def test_an_end_that_a_person_set_outlives_a_user_certificate_that_ends_later(
+    admin: APIClient, db: None, tmp_path: Path
+) -> None:
+    key = make_key(tmp_path / "user")
+    line = sign(make_key(tmp_path / "ca"), tmp_path / "user.pub", "deploy").read_text()
+    body = {"name": "c", "kind": "private_key", "username": "deploy", "private_key": key.read_text()}
+    sooner = (timezone.now() + timedelta(minutes=9)).replace(microsecond=0)
+    made = admin.post(f"{V1}/credentials/", body | {"certificate": line, "expires_at": sooner}).json()
+    assert parse_datetime(made["expires_at"]) == sooner
+    bare = admin.patch(f"{V1}/credentials/{made['id']}/", {"certificate": ""}).json()
+    assert parse_datetime(bare["expires_at"]) == sooner
