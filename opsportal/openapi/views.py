@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -12,14 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from opsportal.openapi.document import document
 from opsportal.openapi.reading import methods_by_tag, shapes
-
-
-def document() -> dict[str, Any]:
-    """The whole description. What writes it is loaded when asked for: no command and no worker needs it."""
-    from opsportal.openapi.document import document as written
-
-    return written()
 
 
 class SchemaView(APIView):
