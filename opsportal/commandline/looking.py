@@ -1,7 +1,7 @@
 """Commands that only look."""
 
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +23,11 @@ def targets(
         if as_json:
             paper.json([dict(target.raw) for target in found])
             return
-        rows = [(t.name, t.address, t.platform, t.environment, ",".join(t.groups)) for t in found]
-        paper.table(("target", "address", "platform", "environment", "groups"), rows)
+        rows = [
+            (t.name, t.address, t.platform, t.environment, ",".join(t.groups), _login(dict(t.raw)))
+            for t in found
+        ]
+        paper.table(("target", "address", "platform", "environment", "groups", "login"), rows)
 
 
 def workflows(*, as_json: AsJson = False) -> None:
@@ -89,3 +92,9 @@ def logs(
 def _cells(run: Run) -> tuple[str, ...]:
     about = [str(run.raw.get(key) or "") for key in ("workflow", "targets", "submitted_by")]
     return (str(run.id), run.status, *about)
+
+
+def _login(target: dict[str, Any]) -> str:
+    """As whom it is reached, and why with this credential."""
+    login = target.get("login") or {}
+    return f"{login.get('username') or 'nobody'}: {login.get('why')}" if login else ""

@@ -64,7 +64,9 @@ def _target(each: PlannedTarget) -> str:
     why = f" ({'; '.join(each.why)})" if each.why else ""
     where = f"[{each.address}]" if ":" in each.address else each.address
     login = f"{each.login}@" if each.login else ""
-    return f"{each.target}  {login}{where}:{each.port}  batch {each.batch + 1}{why}"
+    credential = each.raw.get("leaf", {}).get("why_credential")
+    because = f", login: {credential}" if credential else ""
+    return f"{each.target}  {login}{where}:{each.port}  batch {each.batch + 1}{why}{because}"
 
 
 def _step(step: dict[str, Any]) -> Iterator[str]:

@@ -58,11 +58,9 @@ def test_targets_are_plain_lines_without_a_terminal_and_json_when_asked(
     web: None, environment: SetUp, type_in: Type
 ) -> None:
     mine = environment("viewer")
-    assert type_in(mine, "targets").out.splitlines()[0].split("\t")[:3] == [
-        "web1",
-        "web1.example.org",
-        "linux",
-    ]
+    first = type_in(mine, "targets").out.splitlines()[0].split("\t")
+    assert first[:3] == ["web1", "web1.example.org", "linux"]
+    assert first[-1] == "nobody: neither the target, nor a group of it, nor its environment has one"
     chosen = type_in(mine, "targets", "name:web2", "--json")
     assert (chosen.code, [row["name"] for row in chosen.json()]) == (0, ["web2"])
 
@@ -79,6 +77,7 @@ def test_a_run_that_is_taken_is_listed_shown_and_cancelled(
     assert shown.code == 0
     assert "web1\tlook\tpending" in shown.out
     assert "true" in shown.out
+    assert "login: neither the target, nor a group of it" in shown.out
     assert type_in(mine, "cancel", str(run), "--reason", "wrong").code == 0
     assert type_in(mine, "show", str(run), "--json").json()["run"]["cancel_requested"] is True
 
