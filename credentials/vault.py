@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import ssl
 import tempfile
@@ -52,7 +53,7 @@ class EntryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VaultEntry:
-    """Where a secret is, in a key-value engine of version 2, and how we prove that we may read it.
+    """Where a secret is, in a key-value engine of version 1 or 2, and how we prove that we may read it.
 
     `keys` says under which key of the entry each secret is, for instance `{"password": "pw"}`; a keytab is
     there in base64, a client certificate as PEM beside its `private_key`. `ca` is the PEM
@@ -63,6 +64,7 @@ class VaultEntry:
     path: str
     keys: Mapping[str, str]
     mount: str = "secret"
+    engine: Literal["1", "2"] = "2"
     namespace: str = ""
     auth: Literal["token", "approle"] = "token"
     role_id: str = ""
@@ -72,12 +74,7 @@ class VaultEntry:
 
 def read_entry(values: Mapping[str, Any]) -> VaultEntry:
     """The entry that these values describe. Raises EntryError."""
-    known = VaultEntry.__dataclass_fields__
-    for name, value in values.items():
-        if name not in known:
-            raise EntryError(name, f"Unknown key; there are {', '.join(known)}.")
-        if name != "keys" and not isinstance(value, str):
-            raise EntryError(name, "Must be text.")
+    _check_names(values)
     for name in ("address", "path", "keys"):
         if not values.get(name):
             raise EntryError(name, "Must be given.")
@@ -88,11 +85,24 @@ def read_entry(values: Mapping[str, Any]) -> VaultEntry:
             raise EntryError(name, "Write letters, digits and _ . @ -, parts separated by single slashes.")
     if entry.auth not in ("token", "approle"):
         raise EntryError("auth", "Must be token or approle.")
+    if entry.engine not in ("1", "2"):
+        raise EntryError("engine", 'Must be "1" or "2", the version of the key-value engine.')
     if entry.auth == "approle" and not entry.role_id:
         raise EntryError("role_id", "Must be given for approle.")
     _check_keys(entry.keys)
     _check_ca(entry.ca)
     return entry
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    known = VaultEntry.__dataclass_fields__
+    for name, value in values.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}."
+            raise EntryError(name, f"Unknown key{hint}")
+        if name != "keys" and not isinstance(value, str):
+            raise EntryError(name, "Must be text.")
 
 
 def _check_address(address: str) -> None:
@@ -179,10 +189,7 @@ def _read(client: hvac.Client, entry: VaultEntry, proof: Secret) -> dict[str, Se
         client.auth.approle.login(entry.role_id, proof.reveal(), mount_point=entry.auth_mount)
     else:
         client.token = proof.reveal()
-    answer = client.secrets.kv.v2.read_secret_version(
-        path=entry.path, mount_point=entry.mount, raise_on_deleted_version=True
-    )
-    data = answer["data"]["data"]
+    data = _data(client, entry)
     found = {}
     for name, key in entry.keys.items():
         if not isinstance(data.get(key), str) or not data[key]:
@@ -191,11 +198,24 @@ def _read(client: hvac.Client, entry: VaultEntry, proof: Secret) -> dict[str, Se
     return found
 
 
+def _data(client: hvac.Client, entry: VaultEntry) -> Mapping[str, Any]:
+    data: Mapping[str, Any]
+    if entry.engine == "1":
+        data = client.secrets.kv.v1.read_secret(path=entry.path, mount_point=entry.mount)["data"]
+    else:
+        answer = client.secrets.kv.v2.read_secret_version(
+            path=entry.path, mount_point=entry.mount, raise_on_deleted_version=True
+        )
+        data = answer["data"]["data"]
+    return data
+
+
 def _missing(entry: VaultEntry, what: str) -> VaultUnusable:
     return VaultUnusable(
         "vault.missing",
         f"The entry {entry.mount}/{entry.path} at {entry.address} {what}.",
-        "Correct the path and keys of the credential, or write the entry.",
+        "Correct the path (it begins after the mount, without data/), the keys or the engine (a key-value "
+        f"engine of version {entry.engine} was asked) of the credential, or write the entry.",
     )
 
 
@@ -209,7 +229,7 @@ def _told(entry: VaultEntry, error: Exception) -> VaultUnusable:
             "vault.denied",
             f"{entry.address} does not let us read {entry.mount}/{entry.path}: our {_proof(entry)} is wrong, "
             "has expired, or its policy does not allow it.",
-            f"Enter a new {_proof(entry)}, or extend its policy by read on {entry.mount}/data/{entry.path}.",
+            f"Enter a new {_proof(entry)}, or extend its policy by read on {_policy_path(entry)}.",
         )
     if isinstance(error, requests.exceptions.SSLError):
         what = "shows a certificate that is not trusted"
@@ -222,6 +242,10 @@ def _told(entry: VaultEntry, error: Exception) -> VaultUnusable:
     return VaultUnusable(
         "vault.unreachable", f"{entry.address} {what}.", "Check the server and its address, then try again."
     )
+
+
+def _policy_path(entry: VaultEntry) -> str:
+    return f"{entry.mount}/{entry.path}" if entry.engine == "1" else f"{entry.mount}/data/{entry.path}"
 
 
 def _proof(entry: VaultEntry) -> str:

@@ -43,9 +43,10 @@ BELONG = {
 }
 """Which stored secrets go with a kind; what does not is dropped with the kind before."""
 VAULT_HELP = (
-    "For kind vault: where the secrets are, in a key-value engine of version 2. Like "
+    "For kind vault: where the secrets are, in a key-value engine. Like "
     '{"address": "https://vault.example.org:8200", "path": "linux/web", "keys": {"password": "pw"}}; '
-    "also mount, namespace, auth (token or approle), role_id, auth_mount and ca (PEM). Keys may be "
+    'also mount, engine ("2", or "1" for the older kind), namespace, auth (token or approle), role_id, '
+    "auth_mount and ca (PEM). Keys may be "
     "password, private_key, passphrase and become_password; keytab (base64) alone; or client_certificate "
     "(PEM) with private_key and passphrase."
 )

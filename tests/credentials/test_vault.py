@@ -70,6 +70,15 @@ def test_a_namespace_is_asked_for_its_own_entry(bao: Bao) -> None:
     assert found == {"password": Secret(WORD)}
 
 
+def test_an_entry_of_the_older_engine_is_read_where_the_credential_says_so(bao: Bao) -> None:
+    bao.root.sys.enable_secrets_engine("kv", path="old", options={"version": "1"})
+    bao.root.secrets.kv.v1.create_or_update_secret("linux/web", {"pw": WORD}, mount_point="old")
+    entry = bao.entry(mount="old", engine="1")
+    assert look_up(read_entry(entry), Secret(bao.root.token)) == {"password": Secret(WORD)}
+    assert "read on old/linux/web." in refused(entry, bao.token()).next_step
+    assert "version 2 was asked" in refused(bao.entry(mount="old"), bao.root.token).next_step
+
+
 def test_a_wrong_token_is_denied(bao: Bao) -> None:
     bao.put(pw=WORD)
     assert refused(bao.entry(), "s.wrong-token-0815").code == "vault.denied"
@@ -143,6 +152,7 @@ def test_what_was_read_is_kept_for_a_moment_only(bao: Bao) -> None:
         ("auth", "ldap"),
         ("ca", "no certificate"),
         ("role_id", 7),
+        ("engine", "3"),
         ("colour", "red"),
     ],
 )
@@ -151,6 +161,11 @@ def test_an_entry_that_cannot_be_used_is_refused_by_part(part: str, value: Any) 
     with pytest.raises(EntryError) as caught:
         read_entry(good | {part: value})
     assert caught.value.part == part
+
+
+def test_a_misspelt_part_of_an_entry_is_told_with_the_one_meant() -> None:
+    with pytest.raises(EntryError, match="did you mean 'address'"):
+        read_entry({"adress": "https://vault.example.org"})
 
 
 @pytest.mark.django_db
