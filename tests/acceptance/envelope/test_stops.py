@@ -181,7 +181,8 @@ def test_a_step_may_leave_a_daemon_behind(portal: Portal, host: str) -> None:
 def test_two_changing_runs_wait_for_each_other_and_reads_do_not(portal: Portal, host: str) -> None:
     change = (
         "{name: NAME, steps: [{name: look, effect: read, run: {bash: 'true'}}, {name: change, run: {bash: "
-        "'echo NAME begins >> /var/tmp/order; sleep 3; echo NAME ends >> /var/tmp/order'}}]}"
+        "'echo NAME begins >> /var/tmp/order; until [ -e /var/tmp/go ]; do sleep 0.1; done; "
+        "echo NAME ends >> /var/tmp/order'}}]}"
     )
     first = portal.begin(change.replace("NAME", "first"))
     started(first)
@@ -196,6 +197,7 @@ def test_two_changing_runs_wait_for_each_other_and_reads_do_not(portal: Portal, 
     assert portal.outcome(third, step="change") == ("skipped", "run.cancelled")
     assert portal.lines(host, "/var/tmp/order") == ["first begins"]
 
+    portal.hosts.raw(host, "touch", "/var/tmp/go")
     portal.finish(first)
     portal.finish(second)
     assert portal.lines(host, "/var/tmp/order") == [
